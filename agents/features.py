@@ -1,0 +1,90 @@
+"""Features: what of the stimulus and of the previous trial drives the choice.
+
+Each feature is a named column of x. At the first trial of a session, and after a trial without a choice, the history
+features are 0.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from envs.compiled import kernel
+
+_STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS = range(6)
+CONTRAST_GAIN = 5.0  # psytrack's p of tanh(p c) / tanh(p); Roy et al 2021, Neuron
+_FULL = math.tanh(CONTRAST_GAIN)
+
+FEATURES = {
+    "stimulus": (_STIMULUS, "signed contrast c as tanh(5 c) / tanh(5), positive = right"),
+    "bias": (_BIAS, "1"),
+    "contrast": (_CONTRAST, "signed contrast itself, positive = right"),
+    "previous_choice": (_PREVIOUS_CHOICE, "+1 after a right, -1 after a left choice"),
+    "previous_reward": (
+        _PREVIOUS_REWARD,
+        "+1 after a rewarded right, -1 after a rewarded left choice, 0 after an error",
+    ),
+    "previous_stimulus": (_PREVIOUS_STIMULUS, "the previous trial's stimulus feature"),
+}
+
+
+def feature_codes(features: Sequence[str]) -> np.ndarray:
+    """Codes of named features, (K,). Raises ValueError for an unknown or repeated name."""
+    for name in features:
+        if name not in FEATURES:
+            near = difflib.get_close_matches(name, FEATURES, n=1, cutoff=0)
+            raise ValueError(f"unknown feature {name!r}; did you mean {near[0]!r}? Known: {', '.join(FEATURES)}")
+    if not features or len(set(features)) < len(features):
+        raise ValueError(f"features {list(features)}: at least one, each once")
+    return np.array([FEATURES[name][0] for name in features], np.int64)
+
+
+@kernel
+def _stimulus(contrast: float) -> float:
+    return math.tanh(CONTRAST_GAIN * contrast) / _FULL
+
+
+@kernel
+def fill_features(x: np.ndarray, codes: np.ndarray, contrast: float, previous: np.ndarray) -> None:
+    """Write one trial's features into x (K,); `previous` (3,) is filled by `remember`."""
+    for k in range(codes.shape[0]):
+        code = codes[k]
+        if code == _STIMULUS:
+            x[k] = _stimulus(contrast)
+        elif code == _BIAS:
+            x[k] = 1.0
+        elif code == _CONTRAST:
+            x[k] = contrast
+        elif code == _PREVIOUS_STIMULUS:
+            x[k] = _stimulus(previous[2])
+        else:
+            x[k] = previous[code - _PREVIOUS_CHOICE]
+
+
+@kernel
+def remember(previous: np.ndarray, contrast: float, choice: int, reward: float) -> None:
+    """Keep in `previous` (3,) what the next trial's history features need."""
+    direction = 0.0 if choice < 0 else 2.0 * choice - 1.0
+    previous[0] = direction
+    previous[1] = direction * reward
+    previous[2] = 0.0 if choice < 0 else contrast
+
+
+@njit(cache=True)
+def design_matrix(
+    codes: np.ndarray, contrast: np.ndarray, choice: np.ndarray, reward: np.ndarray, new_session: np.ndarray
+) -> Any:
+    """Features of recorded trials, (N, K), of trials in order; `new_session` (N,) marks the first trial of each session."""
+    x = np.empty((contrast.shape[0], codes.shape[0]))
+    previous = np.zeros(3)
+    for t in range(contrast.shape[0]):
+        if new_session[t]:
+            previous[:] = 0.0
+        fill_features(x[t], codes, contrast[t], previous)
+        remember(previous, contrast[t], choice[t], reward[t])
+    return x

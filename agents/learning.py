@@ -1,0 +1,147 @@
+"""What a mouse carries from trial to trial, and one trial of learning, for one mouse (compiled) and for many (broadcast).
+
+Both are thin users of the same `Rule.update`; what a rule cannot say for itself, the window over past trials, is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import config
+
+from agents.rules import Rule
+from envs.compiled import kernel, loop
+
+if config.DISABLE_JIT:
+
+    def _row(values: np.ndarray, length: int) -> tuple:
+        return tuple(values)
+else:
+    from numba.np.unsafe.ndarray import to_fixed_tuple as _row
+
+
+class Memory(NamedTuple):
+    """One mouse's state (K weights, a window of S trials); the arrays are changed in place."""
+
+    weights: np.ndarray  # (K,)
+    eligibility: np.ndarray  # (K,)
+    critic: np.ndarray  # (1,)
+    gradients: np.ndarray  # (S, K) gradient of the log-probability of the last S choices, oldest first
+    rewards: np.ndarray  # (S,) their rewards
+    learned: np.ndarray  # (1,) trials learned from so far
+    x: np.ndarray  # (K,) features of the current trial
+    previous: np.ndarray  # (3,) what the history features need
+
+
+def new_memory(rule: Rule, initial_weights: np.ndarray) -> Memory:
+    """State of a mouse that has seen nothing; real or complex as `initial_weights` (K,) are."""
+    kind, k, s = initial_weights.dtype, len(initial_weights), rule.window
+    return Memory(
+        initial_weights.copy(),
+        np.zeros(k, kind),
+        np.zeros(1, kind),
+        np.zeros((s, k), kind),
+        np.zeros(s),
+        np.zeros(1, np.int64),
+        np.zeros(k),
+        np.zeros(3),
+    )
+
+
+@kernel
+def _push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
+    """Put a trial into the window; its sum becomes the eligibility. Returns the pooled reward."""
+    s, k = memory.gradients.shape
+    for i in range(s - 1):
+        memory.rewards[i] = memory.rewards[i + 1]
+        for j in range(k):
+            memory.gradients[i, j] = memory.gradients[i + 1, j]
+    memory.rewards[s - 1] = reward
+    for j in range(k):
+        memory.gradients[s - 1, j] = (choice - p) * memory.x[j]
+        memory.eligibility[j] = memory.gradients[0, j]
+        for i in range(1, s):
+            memory.eligibility[j] += memory.gradients[i, j]
+    memory.learned[0] += 1
+    return 1.0 if 2.0 * memory.rewards.sum() >= min(memory.learned[0], s) else 0.0
+
+
+def compile_learn(rule: Rule) -> Callable[..., None]:
+    """Compiled `learn(memory, choice, reward, p, theta)` of one mouse; theta is (K, parameters of the rule).
+
+    Works on complex weights and parameters too. `p` is the probability of a right choice before lapses.
+    """
+    update, n_parameters, windowed = loop(rule.update), len(rule.parameters), rule.window > 0
+
+    @loop
+    def learn(memory: Any, choice: float, reward: float, p: Any, theta: np.ndarray) -> None:
+        if windowed:
+            reward = _push_window(memory, choice, reward, p)
+        before = memory.critic[0]
+        for k in range(memory.x.shape[0]):
+            w, eligibility, critic = update(
+                memory.weights[k],
+                memory.eligibility[k],
+                before,
+                memory.x[k],
+                choice,
+                reward,
+                p,
+                *_row(theta[k], n_parameters),
+            )
+            memory.weights[k] = w
+            memory.eligibility[k] = eligibility
+            memory.critic[0] = critic
+
+    return learn
+
+
+def keep(learns: Any, new: Any, old: Any) -> Any:
+    """The new state where `learns` (M, 1) is 1, the old one where it is 0; states are tuples of arrays, nested or not."""
+    if not isinstance(new, tuple):
+        return new * learns + old * (1.0 - learns)
+    parts = [keep(learns, n, o) for n, o in zip(new, old, strict=True)]
+    return type(new)(*parts) if hasattr(new, "_fields") else tuple(parts)
+
+
+class BatchState(NamedTuple):
+    """State of M mice under a closed-form rule; numpy or torch."""
+
+    weights: Any  # (M, K)
+    eligibility: Any  # (M, K)
+    critic: Any  # (M, 1)
+    gradients: tuple[Any, ...]  # the last S, each (M, K)
+    rewards: tuple[Any, ...]  # the last S, each (M, 1)
+    learned: Any  # (M, 1)
+
+
+class BatchRule:
+    """A closed-form rule over M mice at once, with the `init` and `learn` of a neural rule; numpy or torch by its inputs."""
+
+    def __init__(self, rule: Rule, theta: Any, initial_weights: Any) -> None:
+        """theta (M, K, R) natural units, initial_weights (M, K)."""
+        self.rule = rule
+        self.theta = tuple(theta[..., r] for r in range(len(rule.parameters)))
+        self.initial_weights = initial_weights
+
+    def init(self, n_mice: int) -> BatchState:
+        """State of `n_mice` before the first trial."""
+        w, zero = self.initial_weights, self.initial_weights * 0.0
+        one, s = zero[:, :1], self.rule.window
+        return BatchState(w, zero, one, (zero,) * s, (one,) * s, one)
+
+    def learn(self, state: BatchState, x: Any, choice: Any, reward: Any, p_right: Any) -> BatchState:
+        """State after a trial: x (M, K), choice (-1: no choice, no learning), reward and p_right (M, 1)."""
+        w, eligibility, critic, gradients, rewards, learned = state
+        if self.rule.window:
+            learned = learned + 1.0
+            gradients = (*gradients[1:], (choice - p_right) * x)
+            rewards = (*rewards[1:], reward)
+            eligibility = sum(gradients[1:], start=gradients[0])
+            half = 0.5 * (learned * (learned < self.rule.window) + self.rule.window * (learned >= self.rule.window))
+            reward = 1.0 * (sum(rewards[1:], start=rewards[0]) >= half)
+        w, eligibility, critic = self.rule.update(w, eligibility, critic, x, choice, reward, p_right, *self.theta)
+        new = BatchState(w, eligibility, critic, gradients, rewards, learned)
+        return keep(1.0 * (choice >= 0), new, state)

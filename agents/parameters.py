@@ -1,0 +1,122 @@
+"""Parameters of rules and mice: plain numbers, with their bounds, transforms and units beside them.
+
+A mouse's parameters are always in natural units. Fitting works in an unconstrained space: the identity for unbounded
+parameters, log for those with a lower bound, logit for those with two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import ndtr, ndtri
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: what it means, where it may lie, and its default.
+
+    `per_weight` parameters have one value for each feature, named `name.feature`.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+    unit: str
+    doc: str
+    per_weight: bool = False
+
+    @property
+    def transform(self) -> Literal["identity", "log", "logit"]:
+        """How the unconstrained value becomes the natural one."""
+        if math.isinf(self.low):
+            return "identity"
+        return "log" if math.isinf(self.high) else "logit"
+
+    def natural(self, free: Any) -> Any:
+        """Natural value of an unconstrained one; also of a complex one (complex-step derivatives)."""
+        if self.transform == "identity":
+            return free
+        if self.transform == "log":
+            return self.low + np.exp(free)
+        return self.low + (self.high - self.low) / (1.0 + np.exp(-free))
+
+    def free(self, value: Any) -> Any:
+        """Unconstrained value of a natural one; values on a bound are moved just inside."""
+        value = np.asarray(value, float)
+        if self.transform == "identity":
+            return value
+        if self.transform == "log":
+            return np.log(np.maximum(value - self.low, 1e-12))
+        fraction = np.clip((value - self.low) / (self.high - self.low), 1e-9, 1 - 1e-9)
+        return np.log(fraction) - np.log1p(-fraction)
+
+    def check(self, values: Any) -> None:
+        """Raise ValueError unless every value is finite and within the bounds."""
+        values = np.asarray(values, float)
+        if not np.all(np.isfinite(values) & (values >= self.low) & (values <= self.high)):
+            raise ValueError(
+                f"{self.name} = {np.ravel(values)[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}"
+            )
+
+
+class _Distribution(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Normal(_Distribution):
+    """Normal over mice, truncated to the parameter's bounds."""
+
+    distribution: Literal["normal"]
+    mean: float
+    sd: float = Field(gt=0)
+
+    def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
+        """Quantiles at `u` (mice,), within [low, high]."""
+        below, above = ndtr((low - self.mean) / self.sd), ndtr((high - self.mean) / self.sd)
+        return np.clip(self.mean + self.sd * ndtri(below + u * (above - below)), low, high)
+
+
+class LogNormal(_Distribution):
+    """Lognormal over mice: `median`, and `sigma` the standard deviation of the logarithm."""
+
+    distribution: Literal["lognormal"]
+    median: float = Field(gt=0)
+    sigma: float = Field(gt=0)
+
+    def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
+        """Quantiles at `u` (mice,), within [low, high]."""
+        log = Normal(distribution="normal", mean=math.log(self.median), sd=self.sigma)
+        return np.exp(log.sample(u, math.log(low) if low > 0 else -math.inf, math.log(high)))
+
+
+class Uniform(_Distribution):
+    """Uniform over mice between `low` and `high`."""
+
+    distribution: Literal["uniform"]
+    low: float
+    high: float
+
+    def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
+        """Quantiles at `u` (mice,); the ends must lie within the parameter's bounds."""
+        if not low <= self.low <= self.high <= high:
+            raise ValueError(f"uniform from {self.low:g} to {self.high:g} must rise and stay within [{low:g}, {high:g}]")
+        return self.low + (self.high - self.low) * u
+
+
+class Choice(_Distribution):
+    """One of several values, equally likely; a mixed population of fast and slow learners, for instance."""
+
+    distribution: Literal["choice"]
+    values: tuple[float, ...] = Field(min_length=1)
+
+    def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
+        """One of the values for each `u` (mice,)."""
+        return np.array(self.values)[np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)]
+
+
+Distribution = Annotated[Normal | LogNormal | Uniform | Choice, Field(discriminator="distribution")]

@@ -1,0 +1,46 @@
+"""The decision: a Bernoulli GLM with lapses. Scalar functions for compiled loops, and their twin over mice.
+
+P(right) = lapse_low + (1 - lapse_low - lapse_high) sigmoid(w . x), the lapses as in the IBL psychometric function.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from envs.compiled import kernel
+
+
+@kernel
+def sigmoid(logit: float) -> float:
+    """Logistic function, safe for any logit."""
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    e = math.exp(logit)
+    return e / (1.0 + e)
+
+
+@kernel
+def p_right(weights: np.ndarray, x: np.ndarray) -> float:
+    """Probability of a right choice before lapses; weights and x are (K,)."""
+    logit = 0.0
+    for k in range(x.shape[0]):
+        logit += weights[k] * x[k]
+    return sigmoid(logit)
+
+
+@kernel
+def with_lapses(p: float, lapse_low: float, lapse_high: float) -> float:
+    """Probability of a right choice once lapses are counted in."""
+    return lapse_low + (1.0 - lapse_low - lapse_high) * p
+
+
+@njit(cache=True)
+def p_right_batch(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`p_right` of every mouse, (M,); weights and x are (M, K)."""
+    p = np.empty(weights.shape[0])
+    for m in range(weights.shape[0]):
+        p[m] = p_right(weights[m], x[m])
+    return p

@@ -1,0 +1,120 @@
+"""Every closed-form learning rule: what one trial does to the weight of one synapse.
+
+`update(w, eligibility, critic, x, choice, reward, p_right, ...)` returns the new (w, eligibility, critic). It is arithmetic
+only, so the same object is compiled on scalars by numba, takes complex numbers (exact derivatives), and broadcasts over
+(mice, weights) in numpy and torch, where choice, reward, p_right and critic have shape (mice, 1).
+
+`choice` is 1 for right and 0 for left, so `choice - p_right` is e_y (1 - p_y), the gradient of the log-probability of the
+choice with respect to the logit; `p_right` is the probability before lapses. A rule with a `window` of S trials receives
+the sum of that gradient over the last S trials as `eligibility`, and as `reward` 1 if at least half of those trials were
+rewarded, else 0; the engine keeps the window (`agents.learning`). Trials without a choice change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from agents.parameters import Parameter
+
+Update = Callable[..., tuple[Any, Any, Any]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How weights change: the update of one synapse, its parameters (in the order of its arguments) and its source."""
+
+    name: str
+    update: Update
+    parameters: tuple[Parameter, ...]
+    reference: str
+    window: int = 0
+
+
+RULES: dict[str, Rule] = {}
+
+
+def _rule(name: str, *parameters: Parameter, reference: str, window: int = 0) -> Callable[[Update], Update]:
+    def register(update: Update) -> Update:
+        RULES[name] = Rule(name, update, parameters, reference, window)
+        return update
+
+    return register
+
+
+def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = False) -> Parameter:
+    return Parameter(name, 0.03, 0.0, 1.0, "weight per trial", doc, per_weight)
+
+
+def _baseline(per_weight: bool = False) -> Parameter:
+    doc = "reward expected; weights grow after better and, if negative, shrink after errors"
+    return Parameter("baseline", 0.0, -inf, inf, "reward", doc, per_weight)
+
+
+@_rule("static", reference="no learning: a Bernoulli GLM")
+def static(w, eligibility, critic, x, choice, reward, p_right):  # type: ignore[no-untyped-def]
+    return w, eligibility, critic
+
+
+@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS")
+def reinforce(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
+    return w + rate * reward * (choice - p_right) * x, eligibility, critic
+
+
+@_rule("reinforce-baseline", _rate(), _baseline(), reference="Ashwood et al 2020, NeurIPS; Geadah & Pillow 2025")
+def reinforce_baseline(w, eligibility, critic, x, choice, reward, p_right, rate, baseline):  # type: ignore[no-untyped-def]
+    return w + rate * (reward - baseline) * (choice - p_right) * x, eligibility, critic
+
+
+@_rule("reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS")
+def reward_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
+    correct_sign = (2.0 * choice - 1.0) * (2.0 * reward - 1.0)
+    return w + rate * correct_sign * p_right * (1.0 - p_right) * x / 0.5, eligibility, critic
+
+
+@_rule("predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS")
+def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
+    right_is_correct = choice * reward + (1.0 - choice) * (1.0 - reward)
+    return w + rate * (right_is_correct - p_right) * x, eligibility, critic
+
+
+@_rule("window", _rate(), reference="non-Markov rule of Liu, Geadah & Pillow 2025, arXiv 2509.04661, Fig. 3", window=10)
+def window(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
+    return w + rate * reward * eligibility, eligibility, critic
+
+
+@_rule(
+    "eligibility",
+    _rate(),
+    Parameter("decay", 0.8, 0.0, 1.0, "per trial", "fraction of the eligibility trace kept from trial to trial"),
+    reference="Sutton & Barto 2018, ch. 13",
+)
+def eligibility_trace(w, eligibility, critic, x, choice, reward, p_right, rate, decay):  # type: ignore[no-untyped-def]
+    trace = decay * eligibility + (choice - p_right) * x
+    return w + rate * reward * trace, trace, critic
+
+
+@_rule(
+    "learned-critic",
+    _rate(),
+    _rate("critic_rate", "learning rate of the expected reward"),
+    reference="actor-critic with one global critic; Sutton & Barto 2018, ch. 13",
+)
+def learned_critic(w, eligibility, critic, x, choice, reward, p_right, rate, critic_rate):  # type: ignore[no-untyped-def]
+    surprise = reward - critic
+    return w + rate * surprise * (choice - p_right) * x, eligibility, critic + critic_rate * surprise
+
+
+@_rule(
+    "full-mouse",
+    _rate("rate_left", "learning rate after left choices", per_weight=True),
+    _rate("rate_right", "learning rate after right choices", per_weight=True),
+    _baseline(per_weight=True),
+    Parameter("forgetting", 0.001, 0.0, 1.0, "per trial", "fraction of the weight lost in each trial", per_weight=True),
+    reference="Geadah & Pillow 2025; its trial and day noise are traits of the mouse",
+)
+def full_mouse(w, eligibility, critic, x, choice, reward, p_right, rate_left, rate_right, baseline, forgetting):  # type: ignore[no-untyped-def]
+    rate = rate_left + (rate_right - rate_left) * choice
+    return w + rate * (reward - baseline) * (choice - p_right) * x - forgetting * w, eligibility, critic

@@ -1,0 +1,93 @@
+"""Where each parameter of a mouse stands in its row of theta.
+
+theta is (mice, parameters), natural units: the rule's parameters first, then the traits every mouse has (initial weights,
+noise, lapses).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.features import feature_codes
+from agents.parameters import Parameter
+from agents.rules import Rule
+
+TRAITS = (
+    Parameter("initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", per_weight=True),
+    Parameter("trial_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight after each trial", per_weight=True),
+    Parameter("day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", per_weight=True),
+    Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli"),
+    Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli"),
+)
+
+
+class Unpacked(NamedTuple):
+    """theta of M mice by what it is for (K weights, R parameters of the rule)."""
+
+    rule: np.ndarray  # (M, K, R)
+    initial_weight: np.ndarray  # (M, K)
+    trial_noise: np.ndarray  # (M, K)
+    day_noise: np.ndarray  # (M, K)
+    lapses: np.ndarray  # (M, 2) low, high
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of theta for one rule on some features."""
+
+    rule: Rule
+    features: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        feature_codes(self.features)
+
+    @cached_property
+    def columns(self) -> dict[str, Parameter]:
+        """Name of every column, in order, and the Parameter it holds."""
+        columns: dict[str, Parameter] = {}
+        for p in (*self.rule.parameters, *TRAITS):
+            columns |= {f"{p.name}.{f}": p for f in self.features} if p.per_weight else {p.name: p}
+        return columns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self.columns)
+
+    def index(self, name: str) -> list[int]:
+        """Columns meant by a name: one, or for `rate` of a rule with one rate per weight, all of them."""
+        found = [i for i, column in enumerate(self.names) if column == name or column.split(".")[0] == name]
+        if not found:
+            known = dict.fromkeys([*(c.split(".")[0] for c in self.names), *self.names])
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+            raise ValueError(
+                f"unknown parameter {name!r} of rule {self.rule.name!r}; did you mean {near[0]!r}? Known: {', '.join(known)}"
+            )
+        return found
+
+    def defaults(self) -> np.ndarray:
+        """Default of every column, (P,)."""
+        return np.array([p.default for p in self.columns.values()])
+
+    def _per_weight(self, parameters: Iterable[Parameter]) -> np.ndarray:
+        """Column of each parameter at each weight, (K, parameters)."""
+        names = list(self.names)
+        rows = [[names.index(f"{p.name}.{f}" if p.per_weight else p.name) for p in parameters] for f in self.features]
+        return np.array(rows, int).reshape(len(self.features), -1)
+
+    def unpack(self, theta: Any) -> Unpacked:
+        """theta (M, P), real or complex, by what it is for."""
+        traits = self._per_weight(TRAITS)
+        rule = self._per_weight(self.rule.parameters)
+        return Unpacked(
+            np.ascontiguousarray(theta[:, rule]),
+            *(np.ascontiguousarray(theta[:, traits[:, i]]) for i in range(3)),
+            np.ascontiguousarray(theta[:, traits[0, 3:]]),
+        )

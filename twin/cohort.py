@@ -1,0 +1,103 @@
+"""Cohort: a learning rule, and how its parameters and the mice's other traits vary over a population."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from agents.parameters import Distribution
+from agents.rules import RULES
+from agents.theta import Layout
+from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
+
+Value = float | Distribution
+
+
+class Cohort(BaseModel):
+    """M mice of one rule.
+
+    `parameters` gives each a number or a distribution over mice, by name: `rate`, `initial_weight.bias`, or
+    `initial_weight` for every weight alike; what is not named keeps its default. `rule` is a registered rule's name or the
+    folder of a fitted one. Raises ValueError naming the parameter that is unknown or outside its bounds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mice: int = Field(64, ge=1)
+    rule: str = "reinforce-baseline"
+    features: tuple[str, ...] = ("stimulus", "bias")
+    parameters: dict[str, Value | dict[str, Value]] = Field(default_factory=dict)
+    _rule: Any = PrivateAttr()
+
+    def model_post_init(self, _context: Any) -> None:
+        self._rule = find_rule(self.rule)
+        trained_on = getattr(self._rule, "features", self.features)
+        if tuple(trained_on) != self.features:
+            raise ValueError(
+                f"features {list(self.features)}: the rule {self.rule!r} was fitted on {list(trained_on)}, in that order"
+            )
+        self.theta(seed=0, mice=2)
+
+    @property
+    def learning_rule(self) -> Any:
+        """The rule itself: an `agents.rules.Rule`, or a neural rule."""
+        return self._rule
+
+    @property
+    def layout(self) -> Layout:
+        """What the columns of theta are."""
+        return Layout(self._rule, self.features)
+
+    def keys(self, seed: int) -> np.ndarray:
+        """Key of each mouse, (M,) uint64."""
+        return mouse_keys(seed, self.mice)
+
+    def theta(self, seed: int, mice: int | None = None) -> np.ndarray:
+        """Every mouse's parameters, (M, P) in natural units; mouse m's row depends on seed and m alone."""
+        layout = self.layout
+        mice = self.mice if mice is None else mice
+        theta = np.tile(layout.defaults(), (mice, 1))
+        for name, value in self._flat_parameters():
+            for column in layout.index(name):
+                parameter = list(layout.columns.values())[column]
+                theta[:, column] = _values(value, layout.names[column], parameter, seed, mice)
+                try:
+                    parameter.check(theta[:, column])
+                except ValueError as error:
+                    raise ValueError(f"parameters.{name}: {error}") from None
+        return theta
+
+    def _flat_parameters(self) -> list[tuple[str, Any]]:
+        """(name, value) pairs, general names (`initial_weight`) before particular ones (`initial_weight.bias`)."""
+        flat: list[tuple[str, Any]] = []
+        for name, value in self.parameters.items():
+            flat += [(f"{name}.{f}", v) for f, v in value.items()] if isinstance(value, dict) else [(name, value)]
+        return sorted(flat, key=lambda pair: "." in pair[0])
+
+
+def _values(value: Any, column: str, parameter: Any, seed: int, mice: int) -> Any:
+    if isinstance(value, int | float):
+        return value
+    u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
+    return value.sample(u, parameter.low, parameter.high)
+
+
+def find_rule(name: str) -> Any:
+    """A registered rule by its name, or a fitted one by its folder. Raises ValueError naming the nearest known rule."""
+    if name in RULES:
+        return RULES[name]
+    if (Path(name) / "card.json").is_file():
+        from agents.neural import load_rule  # torch is imported only when a neural rule is used
+
+        return load_rule(Path(name))
+    import difflib
+
+    near = difflib.get_close_matches(name, RULES, n=1, cutoff=0)
+    raise ValueError(
+        f"unknown rule {name!r}: neither a registered rule (did you mean {near[0]!r}? Known: {', '.join(RULES)}) "
+        f"nor the folder of a fitted one"
+    )

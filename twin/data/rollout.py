@@ -1,0 +1,92 @@
+"""Rollout: all that happened, as flat trial columns with every mouse's trials in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# name: (dtype, what it holds); the same in memory and in HDF5. Real data has the first six.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "session": ("int32", "session of the mouse, from 0"),
+    "contrast": ("float32", "signed contrast, -1 to 1, positive = right"),
+    "side": ("int8", "rewarded side, +1 right, -1 left, also at zero contrast"),
+    "choice": ("int8", "0 left, 1 right, -1 no-go"),
+    "reward": ("int8", "1 if rewarded"),
+    "probability_left": ("float32", "P(left) as the rig stores it"),
+    "is_repeat": ("bool", "is this a repeat after an error (debiasing)?"),
+    "stage": ("int8", "stage of the protocol"),
+    "p_right": ("float32", "probability of a right choice, lapses included"),
+    "water_ul": ("float32", "water delivered, microlitres"),
+}
+REQUIRED = tuple(COLUMNS)[:6]
+
+
+class Sessions(NamedTuple):
+    """Sessions as offsets into the trial columns, (S,) each."""
+
+    mouse: np.ndarray
+    session: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Trials of M mice, N in all, concatenated mouse by mouse.
+
+    `weights[t]` produced `choice[t]`; the update from trial t appears in `weights[t + 1]`.
+    """
+
+    columns: Mapping[str, np.ndarray]  # each (N,), see COLUMNS
+    starts: np.ndarray  # (M + 1,) first trial of each mouse, and N
+    ids: tuple[str, ...]
+    weights: np.ndarray | None = None  # (N, K) float32, simulated mice only
+    features: tuple[str, ...] = ()
+    keys: np.ndarray | None = None  # (M,) uint64
+    theta: np.ndarray | None = None  # (M, P)
+    theta_names: tuple[str, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)  # seed, protocol, cohort, source ...
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """A column by its name."""
+        try:
+            return self.__dict__["columns"][name]
+        except KeyError:
+            raise AttributeError(
+                f"this rollout has no {name!r}; its columns are {', '.join(self.__dict__.get('columns', ()))}"
+            ) from None
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def n_mice(self) -> int:
+        """Number of mice."""
+        return len(self.ids)
+
+    @cached_property
+    def mouse(self) -> np.ndarray:
+        """Mouse of each trial, (N,)."""
+        return np.repeat(np.arange(self.n_mice), np.diff(self.starts))
+
+    @cached_property
+    def new_session(self) -> np.ndarray:
+        """Is this trial the first of its session? (N,)"""
+        first = np.ones(len(self), bool)
+        first[1:] = np.diff(self.session) != 0
+        first[self.starts[:-1][np.diff(self.starts) > 0]] = True
+        return first
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Every session of every mouse."""
+        start = np.flatnonzero(self.new_session)
+        return Sessions(self.mouse[start], self.session[start], start, np.append(start[1:], len(self)))
+
+    def of_mouse(self, m: int) -> slice:
+        """Where the trials of mouse m are."""
+        return slice(int(self.starts[m]), int(self.starts[m + 1]))

@@ -1,0 +1,85 @@
+"""Trials: what an experimenter would see of each mouse, padded to one array per quantity; the input of every fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.features import design_matrix, feature_codes
+from twin.data.rollout import Rollout
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Trials of M mice, T at most each, K features."""
+
+    x: np.ndarray  # (M, T, K) float64, 0 beyond a mouse's last trial
+    choice: np.ndarray  # (M, T) int8: 0 left, 1 right, -1 no-go or no trial
+    reward: np.ndarray  # (M, T) int8
+    new_session: np.ndarray  # (M, T) bool
+    mask: np.ndarray  # (M, T) bool: a trial with a choice
+    lengths: np.ndarray  # (M,) trials of each mouse
+    features: tuple[str, ...]
+    ids: tuple[str, ...]
+
+    @classmethod
+    def from_rollout(cls, rollout: Rollout, features: Sequence[str] | None = None) -> Trials:
+        """The observable part of a rollout. Raises ValueError naming a mouse without trials."""
+        features = tuple(features or rollout.features or ("stimulus", "bias"))
+        lengths = np.diff(rollout.starts)
+        for m in np.flatnonzero(lengths == 0):
+            raise ValueError(f"mouse {rollout.ids[m]!r} has no trials; leave it out")
+        flat = design_matrix(feature_codes(features), rollout.contrast, rollout.choice, rollout.reward, rollout.new_session)
+        shape = (len(lengths), int(lengths.max()))
+        inside = np.arange(shape[1]) < lengths[:, None]
+
+        def padded(column: np.ndarray, fill: int = 0) -> np.ndarray:
+            array = np.full(shape + column.shape[1:], fill, column.dtype)
+            array[inside] = column
+            return array
+
+        choice = padded(rollout.choice, fill=-1)
+        return cls(
+            padded(flat),
+            choice,
+            padded(rollout.reward),
+            padded(rollout.new_session),
+            choice >= 0,
+            lengths,
+            features,
+            rollout.ids,
+        )
+
+    def split(self, future: int) -> tuple[Trials, Trials]:
+        """(all but the last `future` trials of each mouse, all trials with only those last ones in the mask).
+
+        Both keep the whole recurrence, so a model fitted on the first is scored on the second. Raises ValueError naming a
+        mouse that has no more than `future` trials.
+        """
+        for m in np.flatnonzero(self.lengths <= future):
+            raise ValueError(f"mouse {self.ids[m]!r} has {self.lengths[m]} trials; cannot set aside the last {future} of them")
+        index = np.arange(self.choice.shape[1])
+        last = index >= (self.lengths - future)[:, None]
+        train = Trials(
+            self.x,
+            np.where(last, -1, self.choice).astype(np.int8),
+            self.reward,
+            self.new_session,
+            self.mask & ~last,
+            self.lengths - future,
+            self.features,
+            self.ids,
+        )
+        test = Trials(
+            self.x, self.choice, self.reward, self.new_session, self.mask & last, self.lengths, self.features, self.ids
+        )
+        return train, test
+
+    def of_mice(self, mice: Sequence[int] | np.ndarray) -> Trials:
+        """The trials of some mice."""
+        pick = np.asarray(mice)
+        ids = tuple(self.ids[m] for m in pick)
+        arrays = (self.x, self.choice, self.reward, self.new_session, self.mask, self.lengths)
+        return Trials(*(a[pick] for a in arrays), self.features, ids)
