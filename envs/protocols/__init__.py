@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from envs.names import suggest
 from envs.protocols.constant import CONSTANT
 from envs.protocols.ibl_documented import IBL_DOCUMENTED
 from envs.protocols.tables import Protocol, Stage, Transition
@@ -12,17 +12,22 @@ from envs.protocols.tables import Protocol, Stage, Transition
 PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (IBL_DOCUMENTED, CONSTANT)}
 
 
-def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
-    """A registered protocol with some fields changed, or (base None) one described from nothing.
+def protocol_table(table: Any) -> Any:
+    """The fields of a Protocol from a user's table: those of its `base`, if it names one, with the table's changes.
 
-    Raises ValueError (pydantic's ValidationError is one) naming an unknown base or a field that is wrong.
+    Raises ValueError naming the nearest known base.
     """
-    if base is None:
-        return Protocol(**({"name": "custom"} | changes))
+    if not isinstance(table, dict) or "base" not in table:
+        return table
+    base, changes = table["base"], {key: value for key, value in table.items() if key != "base"}
     if base not in PROTOCOLS:
-        near = difflib.get_close_matches(base, PROTOCOLS, n=1, cutoff=0)
-        raise ValueError(f"unknown protocol {base!r}; did you mean {near[0]!r}? Known: {', '.join(PROTOCOLS)}")
-    return Protocol(**(PROTOCOLS[base].model_dump() | changes))
+        raise ValueError(suggest("protocol", base, PROTOCOLS))
+    return PROTOCOLS[base].model_dump() | changes
 
 
-__all__ = ["PROTOCOLS", "Protocol", "Stage", "Transition", "load_protocol"]
+def load_protocol(base: str, **changes: Any) -> Protocol:
+    """A registered protocol with some fields changed. Raises ValueError naming an unknown base or a field that is wrong."""
+    return Protocol(**protocol_table({"base": base, **changes}))
+
+
+__all__ = ["PROTOCOLS", "Protocol", "Stage", "Transition", "load_protocol", "protocol_table"]
