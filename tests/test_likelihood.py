@@ -73,7 +73,9 @@ def test_information_is_the_variance_of_the_score():
 
 
 def test_static_rule_is_logistic_regression():
-    rollout = simulate(Cohort(mice=1, rule="static", parameters={"initial_weight": {"stimulus": 2.0, "bias": 0.5}}), trials=2000)
+    rollout = simulate(
+        Cohort(mice=1, rule="static", parameters={"initial_weight": {"stimulus": 2.0, "bias": 0.5}}), trials=2000
+    )
     trials = Trials.from_rollout(rollout)
     fit = fit_rule(trials, RULES["static"])
     x, y, w = trials.x[0], trials.choice[0], np.zeros(2)

@@ -301,7 +301,12 @@ def _finish_heatmap(figure: Figure, axes: np.ndarray, image: AxesImage) -> None:
     for ax in axes[:, 2]:
         ax.set(ylim=(-widest, widest), ylabel=unit)
     figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, label=unit.replace("\n", " "))
-    lines = (("after correct", BLUE, "-"), ("after incorrect", VERMILLION, "-"), ("true", BLACK, "-"), ("inferred", BLACK, "--"))
+    lines = (
+        ("after correct", BLUE, "-"),
+        ("after incorrect", VERMILLION, "-"),
+        ("true", BLACK, "-"),
+        ("inferred", BLACK, "--"),
+    )
     handles = [Line2D([], [], color=colour, ls=line, label=label) for label, colour, line in lines]
     figure.legend(handles=handles, loc="outside upper right", ncols=4)
 
@@ -316,7 +321,9 @@ def parameter_recovery(parameters: Mapping[str, Mapping[str, Any]]) -> Figure:
     `parameters`: name -> {true, estimate: (M,), ci95: (M, 2), covered}, as `recovery` returns them. Raises ValueError if empty.
     """
     if not parameters:
-        raise ValueError("no parameters to plot: a neural rule has none; give the `parameters` of a closed-form rule's recovery")
+        raise ValueError(
+            "no parameters to plot: a neural rule has none; give the `parameters` of a closed-form rule's recovery"
+        )
     columns = min(len(parameters), 3)
     rows = math.ceil(len(parameters) / columns)
     words = "Estimated against true parameters; bars are 95 % intervals, triangles estimates beyond the axis."
