@@ -1,1 +1,79 @@
-"""x"""
+"""behavioral-twin: virtual mice that learn, and the inference of how real mice learn.
+
+The public names are loaded when they are first used; torch only with inference. `simulate` and `run` are in the modules of
+the same names: `from twin.simulate import simulate`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.protocols import Protocol, load_protocol
+    from twin.cohort import Cohort
+    from twin.data.formats.csv import read_csv
+    from twin.data.rollout import Rollout
+    from twin.data.store import read_rollout, write_rollout
+    from twin.data.trials import Trials
+    from twin.evaluation.recovery import recovery
+    from twin.inference.models import fit, load_fit, save_fit
+    from twin.scenario import load as load_scenario
+
+_PLACES = {
+    "Cohort": "twin.cohort",
+    "Protocol": "envs.protocols",
+    "Rollout": "twin.data.rollout",
+    "Trials": "twin.data.trials",
+    "fit": "twin.inference.models",
+    "load_fit": "twin.inference.models",
+    "load_protocol": "envs.protocols",
+    "load_scenario": "twin.scenario:load",
+    "read_csv": "twin.data.formats.csv",
+    "read_rollout": "twin.data.store",
+    "recovery": "twin.evaluation.recovery",
+    "save_fit": "twin.inference.models",
+    "write_rollout": "twin.data.store",
+}
+
+__all__ = [
+    "Cohort",
+    "Protocol",
+    "Rollout",
+    "Trials",
+    "fit",
+    "load_fit",
+    "load_protocol",
+    "load_scenario",
+    "read_csv",
+    "read_rollout",
+    "recovery",
+    "save_fit",
+    "write_rollout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported from where it is defined."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'twin' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, _, original = _PLACES[name].partition(":")
+    return getattr(importlib.import_module(module), original or name)
+
+
+def _check_neighbours() -> None:
+    """`envs` and `agents` are common names: make sure that those found are of this distribution."""
+    here = Path(__file__).resolve().parent.parent
+    for name in ("envs", "agents"):
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve().parent.parent if found and found.origin else None
+        if place != here:
+            raise ImportError(
+                f"the package {name!r} found first is {place}, not the one beside twin in {here}: another project's {name!r} "
+                f"hides it. Use a fresh virtual environment, or run from another folder."
+            )
+
+
+_check_neighbours()

@@ -73,7 +73,7 @@ def _detached(state: Any) -> Any:
 
 
 def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
-    from agents.neural_kernels import dnn_unroll, gru_unroll  # compiled kernels are loaded only when used
+    from agents.fused import dnn_unroll, gru_unroll  # the kernels are loaded only when used
 
     state, s = model.init(len(batch.x)), model.settings
     w0 = state.weights if weights is None else weights

@@ -53,7 +53,8 @@ def write_page(path: str | Path, title: str, sections: Sequence[Section], facts:
     body = "\n".join(_section(*section) for section in sections)
     Path(path).write_text(
         "<!DOCTYPE html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{_facts(facts)}\n{body}\n</main>\n</body>\n</html>\n",
         encoding="utf-8",

@@ -7,16 +7,15 @@ Okabe & Ito (2008), which colour-blind readers tell apart. `figure.get_label()` 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -24,42 +23,32 @@ from agents.rules import RULES
 from agents.theta import TRAITS
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
-from twin.evaluation.psychometrics import fit_psychometric, psychometric, summarise
+from twin.evaluation.psychometrics import psychometric
 from twin.evaluation.session_summary import EASY_CONTRAST
-
-Update = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # (w, x, choice, reward) -> (N, K)
+from twin.report.plots_behavior import WINDOW, Z95, choices, easy_performance, ends, stage_fractions
+from twin.report.plots_rules import Update, UpdateGrid, recovery_limits, update_grid
 
 BLACK, GREY, BLUE, VERMILLION, GREEN = "#000000", "#8c8c8c", "#0072b2", "#d55e00", "#009e73"
 MODEL_COLOURS = (BLUE, VERMILLION, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
-STAGE_COLOURS = ("#f0f4f8", "#cfe0ee", "#9fc5e0", "#62a3cf", "#2c79b1", "#12507f", "#082f50", "#041a2e")  # light to dark
 STYLE: Any = {  # matplotlib settings of every figure
-    "axes.axisbelow": True,
-    "axes.labelsize": 10,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
+    **{f"axes.spines.{side}": False for side in ("right", "top")},
+    **{f"{part}.facecolor": "white" for part in ("figure", "axes", "savefig")},
+    **{f"{text}.labelsize": 9 for text in ("xtick", "ytick")},
     "axes.titlesize": 10,
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
+    "figure.constrained_layout.w_pad": 0.08,  # inches
     "font.size": 10,
     "legend.fontsize": 9,
     "legend.frameon": False,
-    "lines.linewidth": 1.6,
     "lines.markersize": 5,
-    "savefig.facecolor": "white",
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
 }
-UNITS = {p.name: p.unit for rule in RULES.values() for p in rule.parameters} | {p.name: p.unit for p in TRAITS}
-WINDOW = 3  # sessions at either end of a mouse's record
-FIT_LEVELS = 4  # a curve of four parameters needs as many contrasts
+UNITS = {p.name: p.unit for p in (*TRAITS, *(p for rule in RULES.values() for p in rule.parameters))}
 MICE_DRAWN = 20
-Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
-CELLS = 60  # of a heat map along either side; even, so that no cell is centred on a zero stimulus
-SCORES = (  # key, label, marker, filled, vertical offset
-    ("train_ll_per_trial", "training trials", "o", False, -0.12),
-    ("heldout_ll_per_trial", "held out (bar: 95 % interval)", "D", True, 0.0),
-    ("future_ll_per_trial", "future trials", "o", True, 0.12),
-)
+MANY = 30  # sessions from which they are drawn without markers
+SCORES = {  # key: label, marker, its face and edge, vertical offset
+    "train_ll_per_trial": ("training trials", "o", "white", BLUE, -0.12),
+    "heldout_ll_per_trial": ("held out (bar: 95 % interval)", "D", GREEN, GREEN, 0.0),
+    "future_ll_per_trial": ("future trials", "o", BLUE, BLUE, 0.12),
+}
 
 
 def save_png(figure: Figure, path: str | Path) -> None:
@@ -81,15 +70,13 @@ def _figure(width: float, height: float, description: str) -> Figure:
     return figure
 
 
-# What mice did
-
-
 @rc_context(STYLE)
 def psychometric_curve(rollout: Rollout) -> Figure:
     """P(right) against signed contrast, pooled over mice, in the first and the last three sessions of each; no-gos left out."""
-    figure = _figure(8, 4, "Right choices against signed contrast, early and late in training; bars are 95 % Wilson intervals.")
+    words = "Right choices against signed contrast, pooled over mice; bars are 95 % Wilson intervals, lines fitted erf curves."
+    figure = _figure(8, 4, words)
     ax = figure.subplots()
-    early, late = _ends(rollout)
+    early, late = ends(rollout)
     if np.array_equal(early, late):
         _draw_psychometric(ax, rollout, early, "all sessions", BLUE, "o")
     else:
@@ -103,78 +90,48 @@ def psychometric_curve(rollout: Rollout) -> Figure:
     return figure
 
 
-def _ends(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
-    """Is a trial in the first, and is it in the last, WINDOW sessions of its mouse? (N,) each."""
-    s = rollout.sessions
-    number = np.arange(len(s.mouse))
-    early = number - np.searchsorted(s.mouse, s.mouse) < WINDOW
-    late = np.searchsorted(s.mouse, s.mouse, side="right") - number <= WINDOW
-    return np.repeat(early, s.stop - s.start), np.repeat(late, s.stop - s.start)
-
-
 def _draw_psychometric(ax: Axes, rollout: Rollout, pick: np.ndarray, name: str, colour: str, marker: str) -> None:
-    levels, n, p = summarise(rollout.contrast[pick], rollout.choice[pick], no_go="excluded")
-    levels, n, p = levels[n > 0], n[n > 0], p[n > 0]
-    low, high = wilson(p, n)
-    label = f"{name}\n{n.sum():,} choices"
-    if len(levels) >= FIT_LEVELS:
-        fit = fit_psychometric(levels, n, p)
-        label += f"\nthreshold {fit.threshold:.1f} %\nbias {fit.bias:+.1f} %"
-        label += f"\nlapses: left {fit.lapse_low:.2f}, right {fit.lapse_high:.2f}"
-        fine = np.linspace(levels.min(), levels.max(), 400)
-        ax.plot(fine, psychometric(fine, *fit[:4]), color=colour)
-    bars = np.maximum([p - low, high - p], 0.0)
-    ax.errorbar(levels, p, bars, fmt=marker, color=colour, elinewidth=1, label=label)
-
-
-def wilson(p: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % intervals (low, high) of binomial fractions p of n trials (Wilson 1927, J Am Stat Assoc 22:209)."""
-    centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 * np.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
-    return centre - half, centre + half
+    c = choices(rollout, pick)
+    label = f"{name}\n{c.n:,} choices"
+    if c.fit is None:
+        label += "\n(no rising curve)"
+    else:
+        fine = np.linspace(c.levels.min(), c.levels.max(), 400)
+        ax.plot(fine, psychometric(fine, *c.fit[:4]), color=colour)
+        bias = f"{round(c.fit.bias, 1) + 0.0:+.1f}".replace("-", "−")
+        known = f"threshold {c.fit.threshold:.1f} %\nbias {bias} %"
+        label += "\n" + (known if c.on_slope else "threshold, bias unknown:\nno contrast on the slope")
+        label += f"\nlapses: left {c.fit.lapse_low:.2f}, right {c.fit.lapse_high:.2f}"
+    bars = np.maximum([c.p - c.low, c.high - c.p], 0.0)
+    ax.errorbar(c.levels, c.p, bars, fmt=marker, color=colour, elinewidth=1, label=label)
 
 
 @rc_context(STYLE)
 def learning_curve(rollout: Rollout) -> Figure:
     """Fraction correct on easy trials by session, and the fraction of mice in each protocol stage if stages are known."""
     staged = "stage" in rollout.columns
-    figure = _figure(8, 5.6 if staged else 3.4, "Fraction correct on easy trials by training session; no-gos count as errors.")
-    axes = figure.subplots(2 if staged else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 2] if staged else [1])[:, 0]
+    figure = _figure(8, 5.6 if staged else 3.4, "Fraction correct on easy trials by session; no-gos count as errors.")
+    axes = figure.subplots(1 + staged, 1, sharex=True, squeeze=False, height_ratios=[3, 2][: 1 + staged])[:, 0]
     correct, contrast = easy_performance(rollout)
     easy = f"|contrast| {'≥' if contrast == EASY_CONTRAST else '='} {100 * contrast:g} %"
     _draw_performance(axes[0], correct, rollout.ids)
     axes[0].set(ylabel=f"fraction correct\n({easy})", ylim=(0, 1.02), xlim=(0.5, correct.shape[1] + 0.5))
+    axes[0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     if staged:
         _draw_stages(axes[1], rollout)
-    for ax in axes:
-        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title=None if ax is axes[0] else "protocol stage")
     axes[-1].set_xlabel("session")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
-
-
-def easy_performance(rollout: Rollout) -> tuple[np.ndarray, float]:
-    """Fraction rewarded of easy trials, (M, S), NaN without any; and the contrast from which trials count as easy."""
-    size = np.abs(rollout.contrast)
-    least = min(EASY_CONTRAST, float(size.max()))
-    shape = rollout.n_mice, int(rollout.session.max()) + 1
-    cell = rollout.mouse * shape[1] + rollout.session
-    trials, correct = (
-        np.bincount(cell[pick], minlength=shape[0] * shape[1]).reshape(shape)
-        for pick in (size >= least, (size >= least) & (rollout.reward == 1))
-    )
-    return np.divide(correct, trials, out=np.full(shape, np.nan), where=trials > 0), least
 
 
 def _draw_performance(ax: Axes, correct: np.ndarray, ids: Sequence[str]) -> None:
     session = np.arange(1, correct.shape[1] + 1)
-    alone = len(correct) == 1
-    marker = "o" if len(session) <= 30 else ""
-    some = np.unique(np.linspace(0, len(correct) - 1, MICE_DRAWN).astype(int))
-    single = {"color": BLUE, "marker": marker} if alone else {"color": GREY, "lw": 0.6, "alpha": 0.6}
+    marker, alone = "o" if len(session) <= MANY else "", len(ids) == 1
+    some = np.unique(np.linspace(0, len(ids) - 1, MICE_DRAWN).astype(int))
+    thin: Any = {"color": GREY, "lw": 0.6, "alpha": 0.6, "marker": "." if len(session) == 1 else ""}
     for m in some:
-        label = ids[m] if alone else (f"{len(some)} of {len(correct)} mice" if m == 0 else None)
-        ax.plot(session, correct[m], label=label, **single)
+        label = "_" if m else ids[0] if alone else f"single mice ({len(some)} of {len(ids)})"
+        ax.plot(session, correct[m], label=label, **({"color": BLUE, "marker": marker} if alone else thin))
     seen = np.isfinite(correct).any(axis=0)
     if not alone and seen.any():
         low, median, high = np.nanpercentile(correct[:, seen], [25, 50, 75], axis=0)
@@ -184,19 +141,13 @@ def _draw_performance(ax: Axes, correct: np.ndarray, ids: Sequence[str]) -> None
 
 
 def _draw_stages(ax: Axes, rollout: Rollout) -> None:
-    """Stacked areas: the stage of each mouse at the end of each session; a mouse without that session is not counted."""
-    s = rollout.sessions
-    stage, stages = rollout.stage[s.stop - 1], np.unique(rollout.stage[s.stop - 1])
-    edges = np.arange(int(s.session.max()) + 2) + 0.5
-    counts = np.array([np.bincount(s.session[stage == k], minlength=len(edges) - 1) for k in stages])
-    fraction = counts / np.maximum(counts.sum(axis=0), 1)
-    colours = [STAGE_COLOURS[min(k, len(STAGE_COLOURS) - 1)] for k in stages]
-    heights = np.append(fraction, fraction[:, -1:], axis=1)
+    stages, fraction = stage_fractions(rollout)
+    heights = np.append(fraction, fraction[:, -1:], axis=1)  # steps: a session is as wide as any other, the last one too
+    edges = np.arange(heights.shape[1]) + 0.5
+    colours = colormaps["Blues"](0.05 + 0.85 * stages / max(int(stages.max()), 5))
     ax.stackplot(edges, heights, step="post", colors=colours, labels=[str(k) for k in stages], edgecolor=GREY, lw=0.4)
     ax.set(ylabel="fraction of mice", ylim=(0, 1))
-
-
-# How weights moved, and by which rule
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="protocol stage", reverse=True)
 
 
 @rc_context(STYLE)
@@ -204,28 +155,24 @@ def weight_trajectories(
     trials: Trials, inferred: Mapping[str, np.ndarray], true: np.ndarray | None = None, mouse: int = 0
 ) -> Figure:
     """Weights (M, T, K) of one mouse, one panel per feature: true ones and those of each model, by its name."""
-    n = int(trials.lengths[mouse])
-    figure = _figure(9, 0.8 + 1.7 * len(trials.features), f"Weights of {trials.ids[mouse]}; vertical lines are session starts.")
-    axes = figure.subplots(len(trials.features), 1, sharex=True, squeeze=False)[:, 0]
+    n, features = int(trials.lengths[mouse]), trials.features
+    figure = _figure(9, 0.8 + 1.7 * len(features), f"Weights of {trials.ids[mouse]}; vertical lines are session starts.")
+    axes = figure.subplots(len(features), 1, sharex=True, squeeze=False)[:, 0]
     trial = np.arange(1, n + 1)
-    starts = trial[trials.new_session[mouse, :n]]
-    for k, (ax, feature) in enumerate(zip(axes, trials.features, strict=True)):
+    for k, (ax, feature) in enumerate(zip(axes, features, strict=True)):
         ax.axhline(0.0, color=GREY, lw=0.6, zorder=0)
-        for start in starts[1:]:
+        for start in trial[trials.new_session[mouse, :n]][1:]:
             ax.axvline(start - 0.5, color=GREY, lw=0.6, alpha=0.5, zorder=0)
         if true is not None:
             ax.plot(trial, true[mouse, :n, k], color=BLACK, label="true")
-        for colour, (name, weights) in zip(_colours(inferred), inferred.items(), strict=True):
+        for i, (name, weights) in enumerate(inferred.items()):
+            colour = MODEL_COLOURS[i % len(MODEL_COLOURS)]
             ax.plot(trial, weights[mouse, :n, k], color=colour, ls=(0, (4, 1.5)), label=name)
         ax.set(ylabel=f"weight of\n{feature.replace('_', ' ')}\n(logit per unit)", xlim=(1, max(n, 2)))
     axes[-1].set_xlabel("trial")
     figure.align_ylabels(axes)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
-
-
-def _colours(models: Mapping[str, Any]) -> list[str]:
-    return [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(models))]
 
 
 @rc_context(STYLE)
@@ -239,79 +186,48 @@ def update_heatmap(
 
     The reward is 1 if the choice agrees with the sign of the stimulus. Raises ValueError without a stimulus or a bias feature.
     """
-    names = sorted(updates, key=lambda name: name != "true")
-    stimulus, weight = _centres(stimulus_range), _centres(weight_range)
-    grid = np.meshgrid(stimulus, weight)
-    maps = {(name, c): _stimulus_update(updates[name], features, grid[0], grid[1], c) for name in names for c in (1, 0)}
-    top = max(float(np.abs(m).max()) for m in maps.values()) or 1.0
-    figure = _figure(9.5, 1.7 + 2.0 * len(names), "Change of the stimulus weight in one trial, by stimulus, weight and choice.")
-    axes = figure.subplots(len(names), 3, sharex=True, squeeze=False)
-    for row, name in zip(axes, names, strict=True):
-        for ax, choice, side in zip(row, (1, 0), ("right", "left"), strict=False):
-            image = ax.imshow(
-                maps[name, choice], cmap="RdBu_r", vmin=-top, vmax=top, origin="lower", aspect="auto",
-                extent=(*stimulus_range, *weight_range),
-            )  # fmt: skip
+    grid = update_grid(updates, features, weight_range, stimulus_range)
+    words = "Change of the stimulus weight in one trial, by stimulus, stimulus weight and choice; bias weight 0."
+    figure = _figure(9.5, 1.6 + 2.0 * len(updates), words)
+    axes = figure.subplots(len(updates), 3, sharex=True, squeeze=False)
+    top = float(np.abs(list(grid.maps.values())).max()) or 1.0
+    scale: Any = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "origin": "lower", "aspect": "auto"}
+    for row, (name, pair) in zip(axes, grid.maps.items(), strict=True):
+        for ax, update, side in zip(row, pair, ("right", "left"), strict=False):
+            image = ax.imshow(update, extent=(*stimulus_range, *weight_range), **scale)
             ax.set_title(f"{name}: {side} choices")
         row[0].set_ylabel("stimulus weight\n(logit per unit)")
         row[1].tick_params(labelleft=False)
-        _draw_slices(row[2], updates, name, features, stimulus, float(np.mean(weight_range)))
-    _finish_heatmap(figure, axes, image)
+        _draw_slices(row[2], grid, name)
+    _label_heatmap(axes)
+    label = "change of stimulus weight (logit per unit, per trial)"
+    figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, pad=0.03, label=label)
+    lines = [("after correct", BLUE, "-"), ("after incorrect", VERMILLION, "-"), ("inferred", BLACK, "--")]
+    lines += [("true", BLACK, "-")] if "true" in updates else []
+    handles = [Line2D([], [], color=colour, ls=line, label=label) for label, colour, line in lines]
+    figure.legend(handles=handles, loc="outside upper right", ncols=4)
     return figure
 
 
-def _centres(ends: tuple[float, float]) -> np.ndarray:
-    edges = np.linspace(*ends, CELLS + 1)
-    return (edges[1:] + edges[:-1]) / 2
-
-
-def _stimulus_update(update: Update, features: Sequence[str], s: np.ndarray, weight: Any, choice: Any) -> np.ndarray:
-    """Update of the stimulus weight, in the shape of s, at bias weight 0 and other features 0."""
-    from twin.evaluation.recovery import stimulus_column  # torch is imported only when inference is used
-
-    column = stimulus_column(features)
-    x, w = np.zeros((2, s.size, len(features)))
-    x[:, column], x[:, list(features).index("bias")] = s.ravel(), 1.0
-    w[:, column] = np.broadcast_to(weight, s.shape).ravel()
-    made = np.zeros(s.size, int) + np.ravel(choice)
-    return np.asarray(update(w, x, made, (made == (x[:, column] >= 0)).astype(int)))[:, column].reshape(s.shape)
-
-
-def _draw_slices(
-    ax: Axes, updates: Mapping[str, Update], name: str, features: Sequence[str], stimulus: np.ndarray, weight: float
-) -> None:
-    """Update against stimulus after correct and after incorrect choices: true solid, inferred dashed."""
-    side = (stimulus >= 0).astype(int)
-    for rule, line in (("true", "-"), (name, "--")):
-        if rule not in updates or (rule == name == "true" and line == "--"):
-            continue
-        for choice, colour in ((side, BLUE), (1 - side, VERMILLION)):
-            u = _stimulus_update(updates[rule], features, stimulus, weight, choice)
-            for half in (side == 0, side == 1):
-                ax.plot(stimulus[half], u[half], ls=line, color=colour)
+def _draw_slices(ax: Axes, grid: UpdateGrid, name: str) -> None:
+    """True updates solid, those of the model dashed; broken at 0, where the choice changes."""
+    side = int(np.sum(grid.stimulus < 0))
+    for rule in [rule for rule in grid.slices if rule in ("true", name)]:
+        for update, colour in zip(grid.slices[rule], (BLUE, VERMILLION), strict=True):
+            line = "-" if rule == "true" else "--"
+            ax.plot(np.insert(grid.stimulus, side, np.nan), np.insert(update, side, np.nan), ls=line, color=colour)
     ax.axhline(0.0, color=GREY, lw=0.6, zorder=0)
-    ax.set_title(f"{name}: at weight {weight:.3g}")
+    ax.set_title(f"{name}: at weight {grid.weight:.3g}")
 
 
-def _finish_heatmap(figure: Figure, axes: np.ndarray, image: AxesImage) -> None:
-    unit = "change of stimulus weight\n(logit per unit, per trial)"
-    for ax in axes[-1]:
-        ax.set_xlabel("stimulus (feature, positive = right)")
-    widest = max(abs(end) for ax in axes[:, 2] for end in ax.get_ylim())
+def _label_heatmap(axes: np.ndarray) -> None:
+    limits = np.array([ax.get_ylim() for ax in axes[:, 2]])
     for ax in axes[:, 2]:
-        ax.set(ylim=(-widest, widest), ylabel=unit)
-    figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, label=unit.replace("\n", " "))
-    lines = (
-        ("after correct", BLUE, "-"),
-        ("after incorrect", VERMILLION, "-"),
-        ("true", BLACK, "-"),
-        ("inferred", BLACK, "--"),
-    )
-    handles = [Line2D([], [], color=colour, ls=line, label=label) for label, colour, line in lines]
-    figure.legend(handles=handles, loc="outside upper right", ncols=4)
-
-
-# How well it was inferred
+        ax.set(ylim=(limits.min(), limits.max()), ylabel="change per trial\n(logit per unit)")
+    for ax in axes[-1]:
+        ax.set_xlabel("stimulus feature (right > 0)")
+    for ax in axes.flat:
+        ax.locator_params(nbins=4)
 
 
 @rc_context(STYLE)
@@ -321,77 +237,63 @@ def parameter_recovery(parameters: Mapping[str, Mapping[str, Any]]) -> Figure:
     `parameters`: name -> {true, estimate: (M,), ci95: (M, 2), covered}, as `recovery` returns them. Raises ValueError if empty.
     """
     if not parameters:
-        raise ValueError(
-            "no parameters to plot: a neural rule has none; give the `parameters` of a closed-form rule's recovery"
-        )
+        raise ValueError("no parameters to plot: expected those of a closed-form rule's recovery; a neural rule has none")
     columns = min(len(parameters), 3)
     rows = math.ceil(len(parameters) / columns)
-    words = "Estimated against true parameters; bars are 95 % intervals, triangles estimates beyond the axis."
+    words = "Estimated against true parameters; bars are 95 % intervals, red where they miss; triangles lie beyond the axis."
     figure = _figure(max(3.2 * columns, 4.5), 3.2 * rows, words)
     for i, (name, p) in enumerate(parameters.items()):
-        true, estimate, ci95 = (np.asarray(p[key], float) for key in ("true", "estimate", "ci95"))
         ax = figure.add_subplot(rows, columns, i + 1)
-        _draw_recovery(ax, true, estimate, ci95)
+        _draw_recovery(ax, *(np.asarray(p[key], float) for key in ("true", "estimate", "ci95")))
         ax.set_ylabel(f"estimate ({UNITS.get(name.split('.')[0], 'natural units')})")
-        ax.set_title(f"{name}\ntruth in {p['covered']:.0%} of intervals")
+        ax.set_title(f"{name}\ntruth in {100 * p['covered']:.0f} % of intervals")
     return figure
 
 
 def _draw_recovery(ax: Axes, true: np.ndarray, estimate: np.ndarray, ci95: np.ndarray) -> None:
-    floor, ceiling = _limits(true, estimate, ci95)
+    floor, ceiling = recovery_limits(true, estimate, ci95)
     if np.ptp(true) > 0:
         at, margin = true, 0.08 * np.ptp(true)
-        ax.axline((true[0], true[0]), slope=1, color=BLACK, lw=0.8, ls="--")
-        ax.set(xlabel="true", xlim=(true.min() - margin, true.max() + margin))
+        line = np.array([true.min() - margin, true.max() + margin])
+        ax.plot(line, line, color=BLACK, lw=0.8, ls="--")
+        ax.set(xlabel="true", xlim=line)
+        ax.locator_params(axis="x", nbins=5)
     else:
-        at = np.empty(len(true))
-        at[np.argsort(estimate)] = np.arange(1, len(true) + 1)
-        ax.axhline(true[0], color=BLACK, lw=0.8, ls="--", label="true")
+        at = np.argsort(np.argsort(estimate)) + 1
+        ax.axhline(true[0], color=BLACK, lw=0.8, ls="--")
         ax.set(xlabel="mouse (in order of estimate)", xlim=(0.4, len(true) + 0.6))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     missed = (true < ci95[:, 0]) | (true > ci95[:, 1])
-    shown = np.clip(estimate, floor, ceiling)
+    edge = 0.02 * (ceiling - floor)
+    shown = np.clip(estimate, floor + edge, ceiling - edge)
     for pick, colour in ((~missed, BLUE), (missed, VERMILLION)):
         ax.vlines(at[pick], *np.clip(ci95[pick].T, floor, ceiling), color=colour, lw=1, alpha=0.6)
         for where, marker in ((shown == estimate, "o"), (shown < estimate, "^"), (shown > estimate, "v")):
-            ax.plot(at[pick & where], shown[pick & where], marker, color=colour, ms=4, clip_on=False)
+            ax.plot(at[pick & where], shown[pick & where], marker, color=colour, ms=4)
     ax.set_ylim(floor, ceiling)
-
-
-def _limits(true: np.ndarray, estimate: np.ndarray, ci95: np.ndarray) -> tuple[float, float]:
-    """An axis for true values, estimates and typical intervals, whatever a few strays and unbounded intervals are."""
-    error = np.abs(estimate - true)
-    core = np.concatenate([true, estimate[error <= 5 * np.nanmedian(error)]])
-    half = np.abs(ci95 - estimate[:, None])
-    half = float(np.median(half[np.isfinite(half)])) if np.isfinite(half).any() else 0.0
-    span = float(np.ptp(core))
-    pad = max(min(1.5 * half, span) if span else 1.5 * half, 0.1 * span) or max(0.1 * abs(core[0]), 1e-3)
-    return float(core.min()) - pad, float(core.max()) + pad
 
 
 @rc_context(STYLE)
 def model_comparison(results: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Log-likelihood per trial of each model on the trials it was trained on, held-out ones and future ones, where given.
+    """Log-likelihood per trial of each model on trials it was trained on, held-out and future ones, where given (`SCORES`).
 
     Raises ValueError if there is no score at all.
     """
     figure = _figure(7.5, 1.5 + 0.45 * len(results), "Log-likelihood per trial of each model; further right is better.")
     ax = figure.subplots()
-    for key, label, marker, filled, offset in SCORES:
-        found = [(i, r[key], r.get("heldout_se")) for i, r in enumerate(results.values()) if r.get(key) is not None]
-        if not found:
-            continue
-        y, score, se = (np.array(part, float) for part in zip(*found, strict=True))
-        colour = BLUE if key != "heldout_ll_per_trial" else GREEN
-        if key == "heldout_ll_per_trial":
-            ax.hlines(y + offset, score - Z95 * se, score + Z95 * se, color=colour, lw=1)
-        ax.plot(score, y + offset, marker, ms=7, color=colour, mfc=colour if filled else "white", label=label)
+    for key, (label, marker, face, edge, offset) in SCORES.items():
+        found = [(i + offset, r[key]) for i, r in enumerate(results.values()) if r.get(key) is not None]
+        for y, score in found:
+            ax.plot(score, y, marker, ms=7, mfc=face, mec=edge, label=label if y == found[0][0] else "_")
     if not ax.lines:
-        raise ValueError(f"no scores to plot for {list(results)}: expected one of {', '.join(key for key, *_ in SCORES)}")
+        raise ValueError(f"no scores to plot for {list(results)}: expected one of {', '.join(SCORES)}")
+    for i, r in enumerate(results.values()):
+        if r.get("heldout_se") is not None:
+            half = Z95 * r["heldout_se"]
+            ax.hlines(i, r["heldout_ll_per_trial"] - half, r["heldout_ll_per_trial"] + half, color=GREEN, lw=1)
     ax.axvline(math.log(0.5), color=BLACK, lw=0.8, ls=":", label="chance, log ½")
     ax.grid(axis="y", color=GREY, lw=0.4, alpha=0.5)
     ax.set_yticks(range(len(results)), list(results))
-    ax.set(xlabel="log-likelihood per trial (nats)", ylim=(len(results) - 0.5, -0.5))
-    ax.set_ylabel("model")
+    ax.set(xlabel="log-likelihood per trial (nats)", ylabel="model", ylim=(len(results) - 0.5, -0.5))
     figure.legend(loc="outside upper center", ncols=4)
     return figure

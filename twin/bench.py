@@ -1,0 +1,153 @@
+"""The speed of every hot path, measured in one run on this machine.
+
+Ratios come from the same run as both of their sides. Times are the best of a few repeats, since other work on a shared
+machine only ever adds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from twin.cohort import Cohort
+from twin.data.rollout import Rollout
+from twin.data.store import read_rollout, versions, write_rollout
+from twin.data.trials import Trials
+from twin.inference.likelihood import MouseLikelihood
+from twin.simulate import simulate
+
+
+def bench(quick: bool = False) -> dict[str, Any]:
+    """All measurements: {machine, versions, results: [{name, value, unit, settings}]}; `quick` takes smaller sizes."""
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, value: float, unit: str, settings: str) -> None:
+        rows.append({"name": name, "value": value, "unit": unit, "settings": settings})
+
+    rollout = _simulation(add, 200 if quick else 1000, 10_000)
+    _environments(add, 20_000 if quick else 100_000)
+    _likelihood(add)
+    _networks(add, quick)
+    _store(add, rollout)
+    _startup(add)
+    return {"machine": machine(), "versions": versions(), "results": rows}
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    name = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+
+
+Add = Callable[[str, float, str, str], None]
+
+
+def _best(call: Callable[[], Any], repeats: int = 3) -> float:
+    """Shortest of some runs, seconds."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _simulation(add: Add, mice: int, trials: int) -> Rollout:
+    cohort = Cohort(mice=mice, parameters={"rate": {"distribution": "lognormal", "median": 0.03, "sigma": 0.3}})
+    one = Cohort(mice=1, parameters={"rate": 0.03})
+    rollout = simulate(cohort, trials=trials)
+    settings = f"{mice} mice x {trials} trials, ibl-documented, every column and the weights, 2 threads"
+    both = _best(lambda: simulate(cohort, trials=trials, workers=2))
+    single = _best(lambda: simulate(cohort, trials=trials, workers=1))
+    add("simulate_fused", mice * trials / both, "trials/s", settings)
+    add("simulate_two_worker_ratio", single / both, "1 thread over 2", settings)
+    n = 200_000
+    add(
+        "simulate_single_mouse",
+        1e9 * _best(lambda: simulate(one, trials=n, workers=1)) / n,
+        "ns/trial",
+        f"1 mouse x {n} trials",
+    )
+    return rollout
+
+
+def _environments(add: Add, steps: int) -> None:
+    env = gym.make("IBL/TrainingChoiceWorld-v0")
+
+    def scalar() -> None:
+        env.reset(seed=1)
+        for i in range(steps):
+            if env.step(i & 1)[3]:
+                env.reset()
+
+    add("scalar_env", 1e6 * _best(scalar) / steps, "us/step", f"{steps} steps through gym.make, random choices")
+
+
+def _likelihood(add: Add) -> None:
+    cohort = Cohort(mice=1, parameters={"rate": 0.03})
+    rollout = simulate(cohort, trials=10_000)
+    likelihood = MouseLikelihood(Trials.from_rollout(rollout), 0, cohort.layout)
+    theta, free = cohort.theta(1)[0], [0, 1, 2]
+    seconds = _best(lambda: likelihood.evaluate(theta, free), 10)
+    add("likelihood_gradient", 1e9 * seconds / 10_000 / len(free), "ns/trial/parameter", "reinforce-baseline, 10,000 trials")
+
+
+def _networks(add: Add, quick: bool) -> None:
+    """One forward, backward and step of Adam, fused and by the reference loop."""
+    import torch
+
+    from agents.network import NetworkSettings
+    from agents.neural import NEURAL_RULES
+    from twin.inference.unroll import Batch, unroll
+
+    trials = 2_000 if quick else 10_000
+    cohort = Cohort(mice=12, parameters={"rate": 0.03})
+    batch = Batch.of(Trials.from_rollout(simulate(cohort, trials=trials)))
+    for name, short in (("dnnglm", "dnn"), ("rnnglm", "gru")):
+        rule = NEURAL_RULES[name](("stimulus", "bias"), NetworkSettings(hidden=32, layers=2))
+        optimiser = torch.optim.Adam(rule.parameters(), lr=1e-4)
+
+        def epoch(strategy: Any, rule: Any = rule, optimiser: Any = optimiser) -> None:
+            logits, _ = unroll(rule, batch, strategy=strategy)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.choice[..., 0])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+        epoch("fused")
+        fused, loop = _best(lambda: epoch("fused"), 5), _best(lambda: epoch("loop"), 1 if quick else 2)
+        settings = f"12 mice x {trials} trials, hidden 32, 2 layers, forward, backward and step"
+        add(f"{short}_epoch", 1e3 * fused, "ms", settings)
+        add(f"{short}_epoch_ratio", loop / fused, "loop over fused", settings)
+
+
+def _store(add: Add, rollout: Rollout) -> None:
+    size = (
+        (sum(c.nbytes for c in rollout.columns.values()) + rollout.weights.nbytes) / 1e6 if rollout.weights is not None else 0
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.h5"
+        add("store_write", size / _best(lambda: write_rollout(rollout, path), 1), "MB/s", f"{size:.0f} MB of trials, gzip 1")
+        add("store_read", size / _best(lambda: read_rollout(path), 2), "MB/s", f"{size:.0f} MB of trials, gzip 1")
+
+
+def _startup(add: Add) -> None:
+    code = "from twin.cohort import Cohort\nfrom twin.simulate import simulate\nimport twin.run\nsimulate(Cohort(mice=1), trials=1)"
+    seconds = _best(lambda: subprocess.run([sys.executable, "-c", code], check=True), 3)
+    add("startup", seconds, "s", "new process to the first trial, warm cache")
+    seconds = _best(
+        lambda: subprocess.run([sys.executable, "-m", "twin.cli", "--help"], check=True, stdout=subprocess.DEVNULL), 5
+    )
+    add("startup_help", seconds, "s", "twin --help")
