@@ -47,17 +47,19 @@ def session_median(mouse: Any) -> float:
 @kernel
 def recent_median_above(mouse: Any, limit: float) -> bool:
     """Does the median of the last 20 response times exceed a limit? They must be 20."""
-    above, lowest_above, highest_below = 0, LONGEST + limit, 0.0
+    above = 0
     for i in range(RECENT):
-        seconds = mouse.recent_times[i]
+        above += mouse.recent_times[i] > limit
+    if 2 * above != RECENT:
+        return 2 * above > RECENT
+    lowest_above, highest_below = math.inf, 0.0
+    for i in range(RECENT):
+        seconds = float(mouse.recent_times[i])
         if seconds > limit:
-            above += 1
             lowest_above = min(lowest_above, seconds)
         else:
             highest_below = max(highest_below, seconds)
-    if 2 * above == RECENT:
-        return lowest_above + highest_below > 2.0 * limit
-    return 2 * above > RECENT
+    return lowest_above + highest_below > 2.0 * limit
 
 
 @kernel
