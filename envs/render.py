@@ -15,7 +15,7 @@ from envs.draws import PHASE, uniform
 
 WIDTH, HEIGHT, PIXELS_PER_DEGREE = 110, 60, 4  # degrees
 AZIMUTH, SIGMA, CYCLES_PER_DEGREE = 35.0, 7.0, 0.1
-GREY = 127.5
+GREY, AMPLITUDE = 128, 127  # of 255
 
 
 def line(mouse: Any) -> str:
@@ -38,5 +38,5 @@ def gabor(contrast: float, phase: float) -> np.ndarray:
     from_centre = x - math.copysign(AZIMUTH, contrast)
     window = np.exp(-(from_centre**2 + y[:, None] ** 2) / (2 * SIGMA**2))
     grating = np.cos(2 * math.pi * CYCLES_PER_DEGREE * from_centre + phase)
-    picture = GREY * (1 + abs(contrast) * window * grating)
+    picture = GREY + AMPLITUDE * abs(contrast) * window * grating
     return np.repeat(np.round(picture).astype(np.uint8)[:, :, None], 3, axis=2)

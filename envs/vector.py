@@ -179,8 +179,8 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         bad = _first_bad(actions, self._over, self._resets)
         if bad >= 0:
             if not self._over[bad]:
-                check_action(actions[bad], bad)
-            raise session_is_over(bad)
+                check_action(int(actions[bad]), int(bad))
+            raise session_is_over(int(bad))
         told, stepped = Told.of(self.num_envs), ~self._over
         _step_mice(self._rig, self._mice, actions, seconds, self._over, told)
         self._over = told.over.copy()

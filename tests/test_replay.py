@@ -1,0 +1,109 @@
+"""Recorded trials through the rig's own functions: a real mouse of 2019, and simulated ones."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs import PROTOCOLS
+from twin.cohort import Cohort
+from twin.data.rollout import Rollout
+from twin.replay import replay
+from twin.simulate import simulate
+
+KS014 = Path(__file__).parents[2] / "shared" / "data" / "ibl_KS014_learning.csv.gz"
+TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
+
+
+@pytest.fixture(scope="module")
+def ks014() -> Rollout:
+    if not KS014.exists():
+        pytest.skip(f"{KS014} is absent: the recording is not part of this repository")
+    with gzip.open(KS014, "rt") as file:
+        rows = list(csv.DictReader(file))
+    number = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in ("subject", "date")}
+    choice = (number["choice"] > 0).astype(np.int8)
+    reward = number["correct"].astype(np.int8)
+    columns = {
+        "session": number["session"].astype(np.int32) - 1,
+        "contrast": (number["contrast_right"] - number["contrast_left"]).astype(np.float32),
+        "side": np.where(choice == reward, 1, -1).astype(np.int8),
+        "choice": choice,
+        "reward": reward,
+        "probability_left": number["probability_left"].astype(np.float32),
+    }
+    return Rollout(columns, np.array([0, len(rows)]), ("KS014",))
+
+
+def place(rollout: Rollout, trial: int) -> tuple[int, int]:
+    """Session and trial of a row, both from 1."""
+    session = int(rollout.session[trial])
+    return session + 1, int(trial - np.flatnonzero(rollout.session == session)[0]) + 1
+
+
+def test_every_trial_of_ks014_is_one_that_rigs_of_2019_show(ks014):
+    result = replay(ks014, "ibl-2019")
+    assert result.agrees.sum() == len(ks014) == 10_310
+    assert result.by_session.tolist() == [1.0] * 15
+
+
+def test_every_repeat_of_ks014_carries_the_stored_probability(ks014):
+    result = replay(ks014, "ibl-2019")
+    stored = np.abs(ks014.probability_left - 0.5) > 0.01
+    assert stored.sum() == 3459
+    assert (result.probability_left_agrees & result.is_repeat)[stored].sum() == 3459
+
+
+def test_contrast_sets_of_ks014_change_where_the_recording_says(ks014):
+    """Each stage must begin before its contrast is first seen, the last after .5 is last seen."""
+    stage = replay(ks014, "ibl-2019").stage
+    begins = [place(ks014, np.flatnonzero(stage >= s)[0]) for s in range(1, 6)]
+    contrast = np.abs(ks014.contrast)
+    first_seen = [place(ks014, np.flatnonzero(np.isclose(contrast, c))[0]) for c in (0.25, 0.125, 0.0625, 0)]
+    assert first_seen == [(10, 222), (12, 742), (13, 192), (13, 388)]
+    assert place(ks014, np.flatnonzero(np.isclose(contrast, 0.5))[-1]) == (13, 588)
+    assert begins[:2] == [(10, 221), (12, 739)]  # the criteria are met one trial before
+    # The counters depend on repeats that store .5 and so look like none: with all of those counted as trials, they would
+    # be reached at 176, 379 and 583; the recording allows no later than the first sight, and .5 not to go before 589.
+    assert all(earliest < trial <= latest for earliest, (_, trial), latest in zip((176, 379), begins[2:4], (192, 388), strict=True))
+    assert begins[2:4] == [(13, 179), (13, 383)]
+    assert begins[4] == (13, 590)
+
+
+def test_ks014_was_not_trained_by_rig_8_nor_by_the_documents(ks014):
+    for name in ("ibl-v8", "ibl-documented"):
+        assert replay(ks014, name).agrees.mean() < 0.7
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+@pytest.mark.parametrize("name", TRAINING)
+def test_simulated_mice_follow_their_protocol_and_no_other(name, flagged):
+    learner = Cohort(mice=3, parameters={"rate": 0.05, "initial_weight.bias": -0.5})
+    rollout = simulate(learner, name, sessions=8, seed=2)
+    if not flagged:
+        columns = {column: values for column, values in rollout.columns.items() if column != "is_repeat"}
+        rollout = Rollout(columns, rollout.starts, rollout.ids)
+    shares = {other: replay(rollout, other).agrees.mean() for other in TRAINING}
+    assert shares[name] == 1.0
+    if flagged:
+        assert np.array_equal(replay(rollout, name).stage, rollout.stage)
+        assert all(share < 1.0 for other, share in shares.items() if other != name)
+    assert shares["ibl-2019" if name != "ibl-2019" else "ibl-v8"] < 1.0
+
+
+def test_a_trial_that_could_not_be_is_found(ks014):
+    changed = ks014.contrast.copy()
+    changed[5] = 0.3 * np.sign(changed[5])
+    result = replay(Rollout(dict(ks014.columns) | {"contrast": changed}, ks014.starts, ks014.ids), "ibl-2019")
+    assert not result.contrast_agrees[5]
+    assert result.agrees[:5].all()
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name in ("biased", "ephys", "advanced")])
+def test_blocks_and_tables_cannot_be_replayed(ks014, name):
+    with pytest.raises(ValueError, match="only training protocols"):
+        replay(ks014, name)
