@@ -30,10 +30,7 @@ def _first_block(protocol: Any, mouse: Any) -> None:
 @kernel
 def _new_block(protocol: Any, mouse: Any) -> None:
     stage = mouse.stage
-    if mouse.block == 0:
-        left_likely = uniform(mouse.key, mouse.trial, BLOCK_SIDE) < 0.5
-    else:
-        left_likely = mouse.block_left < 0.5
+    left_likely = uniform(mouse.key, mouse.trial, BLOCK_SIDE) < 0.5 if mouse.block == 0 else mouse.block_left < 0.5
     mouse.block_left = protocol.block_probability[stage] if left_likely else 1.0 - protocol.block_probability[stage]
     low = math.exp(-protocol.block_low[stage] / protocol.block_mean[stage])
     high = math.exp(-protocol.block_high[stage] / protocol.block_mean[stage])

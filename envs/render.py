@@ -32,9 +32,7 @@ def frame(mouse: Any) -> np.ndarray:
 
 def gabor(contrast: float, phase: float) -> np.ndarray:
     """A grating of a signed contrast, positive = right, on grey, (height, width, 3) uint8."""
-    x, y = (
-        (np.arange(degrees * PIXELS_PER_DEGREE) + 0.5) / PIXELS_PER_DEGREE - degrees / 2 for degrees in (WIDTH, HEIGHT)
-    )
+    x, y = ((np.arange(degrees * PIXELS_PER_DEGREE) + 0.5) / PIXELS_PER_DEGREE - degrees / 2 for degrees in (WIDTH, HEIGHT))
     from_centre = x - math.copysign(AZIMUTH, contrast)
     window = np.exp(-(from_centre**2 + y[:, None] ** 2) / (2 * SIGMA**2))
     grating = np.cos(2 * math.pi * CYCLES_PER_DEGREE * from_centre + phase)

@@ -31,9 +31,9 @@ def session_over(protocol: Any, mouse: Any) -> bool:
         return True
     if protocol.few_minutes > 0.0 and trials <= protocol.few_trials and minutes >= protocol.few_minutes:
         return True
-    if protocol.slow_factor > 0.0 and trials > protocol.few_trials and minutes >= protocol.slow_minutes:
-        if slowing(mouse, protocol.slow_factor):
-            return True
+    may_slow = protocol.slow_factor > 0.0 and trials > protocol.few_trials and minutes >= protocol.slow_minutes
+    if may_slow and slowing(mouse, protocol.slow_factor):
+        return True
     return protocol.session_minutes > 0.0 and minutes >= protocol.session_minutes
 
 
@@ -76,9 +76,7 @@ def _adapt(protocol: Any, mouse: Any) -> None:
         protocol.reward_low_ul,
         protocol.reward_high_ul,
     )
-    mouse.gain = adapted_gain(
-        protocol.adapts, mouse.gain, trials, mouse.n_responses, protocol.gain, protocol.trained_gain
-    )
+    mouse.gain = adapted_gain(protocol.adapts, mouse.gain, trials, mouse.n_responses, protocol.gain, protocol.trained_gain)
 
 
 @kernel

@@ -94,9 +94,7 @@ def stage_option(protocol: Protocol, options: dict[str, Any] | None) -> int:
         raise ValueError(f"unknown option {name!r}; reset takes 'stage' (and, for a vector environment, 'reset_mask')")
     stage = options.get("stage", -1)
     if "stage" in options and not 0 <= stage < len(protocol.stages):
-        raise ValueError(
-            f"options['stage'] = {stage}; protocol {protocol.name!r} has stages 0 to {len(protocol.stages) - 1}"
-        )
+        raise ValueError(f"options['stage'] = {stage}; protocol {protocol.name!r} has stages 0 to {len(protocol.stages) - 1}")
     return int(stage)
 
 

@@ -88,11 +88,11 @@ def without_compiler(folder: Path) -> dict[tuple[str, str], dict[str, np.ndarray
     subprocess.run([sys.executable, __file__, str(file)], env=environment, check=True, cwd=Path(__file__).parent.parent)
     with np.load(file) as arrays:
         loaded = {name: arrays[name] for name in arrays.files}
-    return {
-        case: {name.split("|")[2]: a for name, a in loaded.items() if tuple(name.split("|")[:2]) == case} for case in CASES
-    }
+    return {case: {name.split("|")[2]: a for name, a in loaded.items() if tuple(name.split("|")[:2]) == case} for case in CASES}
 
 
 if __name__ == "__main__":
     results = {case: columns_of(simulate(cohort(case[0]), case[1], trials=TRIALS, seed=SEED)) for case in CASES}
-    np.savez(sys.argv[1], **{f"{rule}|{protocol}|{name}": a for (rule, protocol), c in results.items() for name, a in c.items()})
+    np.savez(
+        sys.argv[1], **{f"{rule}|{protocol}|{name}": a for (rule, protocol), c in results.items() for name, a in c.items()}
+    )

@@ -59,7 +59,8 @@ def test_trial_cap(name):
 @pytest.mark.parametrize("name", ["ibl-2019", "ibl-v8", "ibl-documented", "biased", "ephys", "advanced"])
 def test_time_rules(name):
     rig = Rig(name)
-    for trials, minutes, ends in ((400, 44.9, False), (400, 45.0, True), (401, 45.0, False), (401, 89.9, False), (401, 90.0, True)):
+    cases = [(400, 44.9, False), (400, 45.0, True), (401, 45.0, False), (401, 89.9, False), (401, 90.0, True)]
+    for trials, minutes, ends in cases:
         rig.mouse.session_trial, rig.mouse.clock = trials, 60 * minutes
         rig.mouse.recent_times[:] = 0.0
         assert over(rig) is ends, (trials, minutes)

@@ -110,7 +110,12 @@ def test_seeds():
 
 @pytest.mark.parametrize(
     ("actions", "message"),
-    [([0, 3, 1], "mouse 1: action 3"), ([0, 0, -1], "mouse 2: action -1"), ([0, 1], "expected 3 integers"), ([0.5] * 3, "integers")],
+    [
+        ([0, 3, 1], "mouse 1: action 3"),
+        ([0, 0, -1], "mouse 2: action -1"),
+        ([0, 1], "expected 3 integers"),
+        ([0.5] * 3, "integers"),
+    ],
 )
 def test_bad_actions(actions, message):
     env = make()

@@ -76,9 +76,7 @@ def compile_fused(rule: Rule) -> Callable[..., int]:
 
 
 @kernel
-def _record(
-    rig: Any, mouse: Any, out: Any, i: int, weights: np.ndarray, choice: int, seconds: float, p_right: float
-) -> int:
+def _record(rig: Any, mouse: Any, out: Any, i: int, weights: np.ndarray, choice: int, seconds: float, p_right: float) -> int:
     """Score a choice made after so many seconds and write the trial into row i of the columns; returns the reward."""
     out.session[i] = mouse.session
     out.contrast[i] = mouse.contrast

@@ -11,6 +11,4 @@ _ROWS = tuple(
     Contingency(contrast=contrast, side=side) for contrast in (1, 0.5, 0.25, 0.125, 0.0625, 0) for side in ("left", "right")
 )
 
-ADVANCED = Protocol(
-    name="advanced", stages=(Stage(contingencies=_ROWS, debias=False),), reward_ul=1.5, gain=4, **RIG_8_SESSION
-)
+ADVANCED = Protocol(name="advanced", stages=(Stage(contingencies=_ROWS, debias=False),), reward_ul=1.5, gain=4, **RIG_8_SESSION)

@@ -158,7 +158,7 @@ class Protocol(_Table):
     debias_after_no_go: bool = Field(False, description="does a no-go count as an error that is repeated?")
     debias_whole_session: bool = Field(False, description="defect of rig 8: the left fraction of all responses of the session")
     debias_held_contrast: bool = Field(False, description="rigs 4-7: whether to repeat is asked of the newly drawn contrast")
-    debias_fixed_buffer: bool = Field(False, description="rigs 4-7: responses over a fixed number, from zeros, no-gos among them")
+    debias_fixed_buffer: bool = Field(False, description="rigs 4-7: over a fixed number, starting from zeros, no-gos included")
 
     adaptive_only: bool = Field(False, description="rigs 4-7: do only completed trials that are no repeats count to advance?")
     keeps_performance: bool = Field(False, description="rigs 4-7: do performance buffers and counter outlast the session?")
@@ -169,8 +169,10 @@ class Protocol(_Table):
     session_minutes: float = Field(0, ge=0, description="a session ends after so many minutes (0: no such rule)")
     few_minutes: float = Field(0, ge=0, description="... or after so many if it has at most `few_trials` (0: no such rule)")
     few_trials: int = Field(400, ge=0)
-    slow_factor: float = Field(0, ge=0, description="... or once the median of the last 20 response times exceeds so many times")
-    slow_minutes: float = Field(0, ge=0, description="the session's, after `few_trials` and `slow_minutes` (factor 0: no rule)")
+    slow_factor: float = Field(
+        0, ge=0, description="... or once the median response time of its last 20 trials exceeds so many"
+    )
+    slow_minutes: float = Field(0, ge=0, description="times its own, after `few_trials` and `slow_minutes` (factor 0: no rule)")
     history_trials: int = Field(43, ge=1, description="trials a session needs for its outcome to carry over to the next")
 
     response_window_s: float = Field(60, gt=0, description="time to answer in, from stimulus onset; after it, a no-go")
@@ -185,7 +187,7 @@ class Protocol(_Table):
     reward_high_ul: float = Field(3.0, gt=0, description="nor above this")
     gain: float = Field(8.0, gt=0, description="degrees of stimulus per mm of wheel; if it adapts, on the first day")
     trained_gain: float = Field(4.0, gt=0, description="gain after a session that was long enough")
-    body_weight_g: float = Field(22.0, ge=0, description="of the mouse, for reward_ul (assumed: adult C57BL/6J, restricted water)")
+    body_weight_g: float = Field(22.0, ge=0, description="of the mouse (assumed: adult C57BL/6J on restricted water)")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
