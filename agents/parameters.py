@@ -32,7 +32,7 @@ class Parameter:
 
     @property
     def transform(self) -> Literal["identity", "log", "logit"]:
-        """How the unconstrained value becomes the natural one."""
+        """How the natural value becomes the unconstrained one."""
         if math.isinf(self.low):
             return "identity"
         return "log" if math.isinf(self.high) else "logit"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from agents.parameters import Parameter
@@ -49,8 +48,8 @@ def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = Fal
 
 
 def _baseline(per_weight: bool = False) -> Parameter:
-    doc = "reward expected; weights grow after better and, if negative, shrink after errors"
-    return Parameter("baseline", 0.0, -inf, inf, "reward", doc, per_weight)
+    doc = "reward expected, subtracted from the reward; if negative, weights shrink after errors"
+    return Parameter("baseline", 0.0, -10.0, 1.0, "reward", doc, per_weight)
 
 
 @_rule("static", reference="no learning: a Bernoulli GLM")

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from agents.parameters import Distribution
-from agents.rules import RULES
+from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 
@@ -49,8 +49,8 @@ class Cohort(BaseModel):
 
     @property
     def layout(self) -> Layout:
-        """What the columns of theta are."""
-        return Layout(self._rule, self.features)
+        """What the columns of theta are; a neural rule has no parameters there, only the traits, as the static rule."""
+        return Layout(self._rule if isinstance(self._rule, Rule) else RULES["static"], self.features)
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""

@@ -1,5 +1,148 @@
-"""x"""
+"""HDF5 files of rollouts; the only place that imports h5py.
+
+    /                 format, format_version, origin (JSON: seed, protocol, cohort, source), scenario (TOML), versions (JSON),
+                      content_hash, complete (written last)
+    /mice             id, key, theta (M, P; attribute `names`), start (M + 1)
+    /sessions         mouse, session, start, stop
+    /trials/<column>  one 1-D dataset per column of COLUMNS, all mice concatenated; weights (N, K), attribute `features`
+
+Chunks of 64 Ki rows, gzip 1 + shuffle + fletcher32: readable anywhere without plugins. A file is written under another name
+and renamed when whole, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from twin.data.rollout import COLUMNS, REQUIRED, Rollout
+
+FORMAT, FORMAT_VERSION = "behavioral-twin rollout", 1
+CHUNK_ROWS = 65_536
 
 
-def read_rollout(): ...
-def write_rollout(): ...
+def versions() -> dict[str, str]:
+    """Versions of this distribution and of what it computes with."""
+    return {
+        name: importlib.metadata.version(name) for name in ("behavioral-twin", "numpy", "numba", "torch", "h5py", "gymnasium")
+    }
+
+
+def content_hash(rollout: Rollout) -> str:
+    """SHA-256 of the trials: equal exactly if every column is."""
+    digest = hashlib.sha256()
+    for name in COLUMNS:
+        if name in rollout.columns:
+            digest.update(name.encode() + np.ascontiguousarray(rollout.columns[name]).tobytes())
+    if rollout.weights is not None:
+        digest.update(np.ascontiguousarray(rollout.weights).tobytes())
+    digest.update("\0".join(rollout.ids).encode() + rollout.starts.astype("int64").tobytes())
+    return digest.hexdigest()
+
+
+def write_rollout(rollout: Rollout, path: str | Path, scenario: str = "") -> None:
+    """Write a rollout; a file already there is replaced only once the new one is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".tmp")
+    with h5py.File(partial, "w") as file:
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, scenario=scenario)
+        file.attrs["origin"] = json.dumps(dict(rollout.origin))
+        file.attrs["versions"] = json.dumps(versions())
+        file.attrs["content_hash"] = content_hash(rollout)
+        _write_mice(file.create_group("mice"), rollout)
+        for name, values in rollout.sessions._asdict().items():
+            file.create_dataset(f"sessions/{name}", data=values)
+        for name, values in rollout.columns.items():
+            _write_column(file, name, values).attrs["doc"] = COLUMNS[name][1]
+        if rollout.weights is not None:
+            _write_column(file, "weights", rollout.weights).attrs["features"] = list(rollout.features)
+        file.attrs["complete"] = True
+    with open(partial, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _write_mice(group: Any, rollout: Rollout) -> None:
+    group.create_dataset("id", data=list(rollout.ids), dtype=h5py.string_dtype())
+    group.create_dataset("start", data=rollout.starts)
+    if rollout.keys is not None:
+        group.create_dataset("key", data=rollout.keys)
+    if rollout.theta is not None:
+        group.create_dataset("theta", data=rollout.theta).attrs["names"] = list(rollout.theta_names)
+
+
+def _write_column(file: Any, name: str, values: np.ndarray) -> Any:
+    chunks = (max(1, min(CHUNK_ROWS, len(values))), *values.shape[1:])
+    options = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+    return file.create_dataset(f"trials/{name}", data=values, chunks=chunks, **options)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, checked to be a whole rollout. Raises FileNotFoundError, or ValueError saying what is wrong with it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected an HDF5 rollout written by `twin run` or `twin import`")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ValueError(f"{path}: an HDF5 file, but not a {FORMAT}; make one with `twin import`")
+            if file.attrs["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"{path}: format version {file.attrs['format_version']}; this version reads {FORMAT_VERSION}")
+            if not file.attrs.get("complete", False):
+                raise ValueError(f"{path}: the file was never finished; write it again")
+            yield file
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{path}: not a readable HDF5 file, or cut short ({error}); write or copy it again") from error
+
+
+def read_rollout(path: str | Path) -> Rollout:
+    """A rollout from its file. Raises FileNotFoundError, or ValueError saying what is wrong with the file."""
+    with _opened(Path(path)) as file:
+        mice, trials = file["mice"], file["trials"]
+        if missing := [name for name in REQUIRED if name not in trials]:
+            raise ValueError(f"{path}: the trial columns {missing} are missing")
+        theta = mice["theta"] if "theta" in mice else None
+        weights = trials["weights"] if "weights" in trials else None
+        return Rollout(
+            columns={name: trials[name][()] for name in COLUMNS if name in trials},
+            starts=mice["start"][()],
+            ids=tuple(mice["id"].asstr()[()]),
+            weights=None if weights is None else weights[()],
+            features=() if weights is None else tuple(weights.attrs["features"]),
+            keys=mice["key"][()] if "key" in mice else None,
+            theta=None if theta is None else theta[()],
+            theta_names=() if theta is None else tuple(theta.attrs["names"]),
+            origin=json.loads(file.attrs["origin"]),
+        )
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What a file holds, without reading its trials."""
+    with _opened(Path(path)) as file:
+        return {
+            "mice": len(file["mice/id"]),
+            "sessions": len(file["sessions/start"]),
+            "trials": int(file["mice/start"][-1]),
+            "columns": list(file["trials"]),
+            "origin": json.loads(file.attrs["origin"]),
+            "versions": json.loads(file.attrs["versions"]),
+            "content_hash": file.attrs["content_hash"],
+        }
+
+
+def verify(path: str | Path) -> str:
+    """The content hash of a file, recomputed. Raises ValueError if it is not the one stored."""
+    stored, found = describe(path)["content_hash"], content_hash(read_rollout(path))
+    if stored != found:
+        raise ValueError(f"{path}: the trials are not those that were written (hash {found[:12]} instead of {stored[:12]})")
+    return found

@@ -77,6 +77,11 @@ class Trials:
         )
         return train, test
 
+    def first(self, n: int) -> Trials:
+        """The first `n` trials of each mouse."""
+        arrays = (a[:, :n] for a in (self.x, self.choice, self.reward, self.new_session, self.mask))
+        return Trials(*arrays, np.minimum(self.lengths, n), self.features, self.ids)
+
     def of_mice(self, mice: Sequence[int] | np.ndarray) -> Trials:
         """The trials of some mice."""
         pick = np.asarray(mice)

@@ -1,0 +1,204 @@
+"""Neural learning rules: a network maps each trial to a change of the weights of the policy.
+
+DNNGLM, w' = w + f(w, x, choice, reward), and RNNGLM, whose f also sees a GRU's memory of all past trials: Liu, Geadah &
+Pillow 2025, arXiv 2509.04661. Both have the `init` and `learn` of every agent; how to differentiate through many trials is
+decided elsewhere (`twin.inference.unroll`).
+
+In the gradient form the network's output multiplies the features, as the log-likelihood gradient of a GLM does. With mirror
+symmetry the output is 1/2 (net(z) - net(mirrored z)) in the gradient form (likewise in the plain one), so that mirroring
+stimulus, choice and bias mirrors the update exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from agents.features import FEATURES, feature_codes
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.silu}
+UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
+
+
+class NetworkSettings(BaseModel):
+    """Size and form of a neural rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: int = Field(32, ge=1, description="units of each hidden layer, and of the GRU")
+    layers: int = Field(2, ge=1, le=3, description="hidden layers")
+    activation: Literal["relu", "tanh", "silu"] = "tanh"
+    gradient_form: bool = Field(True, description="multiply the output by the features")
+    mirror: bool = Field(False, description="build in left/right symmetry")
+    initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
+
+
+class Mirror(NamedTuple):
+    """Signs by which mirroring left and right multiplies weights (K,), network inputs (U,) and output (K,)."""
+
+    weights: Tensor
+    inputs: Tensor
+    output: Tensor
+
+
+class NeuralState(NamedTuple):
+    """State of M mice under a neural rule."""
+
+    weights: Tensor  # (M, K)
+    hidden: Tensor  # (views, M, H) the GRU's memory, of the trials as they are and of their mirror image; H = 0 without a GRU
+
+
+class DNNRule(nn.Module):
+    """DNNGLM: a multilayer perceptron of the weights, the features, the choice and the reward."""
+
+    name: ClassVar[str] = "dnnglm"
+
+    def __init__(self, features: Sequence[str], settings: NetworkSettings | None = None, seed: int = 0) -> None:
+        super().__init__()
+        feature_codes(features)
+        self.features = tuple(features)
+        self.settings = settings or NetworkSettings()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(len(features))
+
+    def _build(self, k: int) -> None:
+        s = self.settings
+        widths = [self._build_memory(k + self.n_inputs), *[s.hidden] * s.layers]
+        self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.readout = nn.Linear(s.hidden, k)
+        self.scale = nn.Parameter(torch.full((k,), s.initial_scale))
+
+    def _build_memory(self, width: int) -> int:
+        """Build what comes before the perceptron, given its input's width; returns the width of what it passes on."""
+        return width
+
+    @property
+    def n_inputs(self) -> int:
+        """Width of `inputs`: features, choice, reward."""
+        return len(self.features) + 2
+
+    @property
+    def memory_units(self) -> int:
+        """Units of the memory over trials."""
+        return 0
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """Signs under mirroring, or None without the symmetry."""
+        if not self.settings.mirror:
+            return None
+        x = torch.tensor([1.0 if f in UNCHANGED_BY_MIRRORING else -1.0 for f in self.features])
+        output = torch.full_like(x, -1.0) if self.settings.gradient_form else -x
+        return Mirror(-x, torch.cat([x, torch.tensor([-1.0, 1.0])]), output)
+
+    def inputs(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
+        """What the network sees beside the weights, (..., U): the features, the choice and the reward as -1 or 1."""
+        return torch.cat([x, 2.0 * choice - 1.0, 2.0 * reward - 1.0], dim=-1)
+
+    def init(self, n_mice: int) -> NeuralState:
+        """State of mice before the first trial, all weights zero."""
+        scale, views = self.scale, 1 + self.settings.mirror
+        return NeuralState(scale.new_zeros(n_mice, len(self.features)), scale.new_zeros(views, n_mice, self.memory_units))
+
+    def learn(self, state: NeuralState, x: Tensor, choice: Tensor, reward: Tensor, p_right: Tensor) -> NeuralState:
+        """State after a trial: x (M, K), choice (-1: no choice, no learning) and reward (M, 1)."""
+        learns = (choice >= 0).to(x.dtype)
+        z = torch.cat([state.weights, self.inputs(x, choice, reward)], dim=-1)
+        output, hidden = self._view(z, state.hidden[0])
+        memories = [hidden]
+        mirror = self.mirror
+        if mirror is not None:
+            signs = torch.cat([mirror.weights, mirror.inputs]).to(z.dtype)
+            mirrored, hidden = self._view(z * signs, state.hidden[1])
+            output = 0.5 * (output + mirror.output.to(z.dtype) * mirrored)
+            memories.append(hidden)
+        gate = x if self.settings.gradient_form else 1.0
+        memory = torch.where(learns > 0, torch.stack(memories), state.hidden)
+        return NeuralState(state.weights + learns * self.scale * output * gate, memory)
+
+    def _view(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Output (M, K) and new memory (M, H) for the network's whole input z."""
+        activation = ACTIVATIONS[self.settings.activation]
+        a, hidden = self._remember(z, hidden)
+        for layer in self.hidden_layers:
+            a = activation(layer(a))
+        return self.readout(a), hidden
+
+    def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return z, hidden
+
+    def as_mice(self, initial_weights: np.ndarray) -> NeuralMice:
+        """This rule as an agent of the stepped driver, from initial weights (M, K)."""
+        return NeuralMice(self, initial_weights)
+
+
+class RNNRule(DNNRule):
+    """RNNGLM: a GRU over trials, then the perceptron."""
+
+    name: ClassVar[str] = "rnnglm"
+
+    def _build_memory(self, width: int) -> int:
+        self.gru = nn.GRUCell(width, self.settings.hidden)
+        return self.settings.hidden
+
+    @property
+    def memory_units(self) -> int:
+        """Units of the memory over trials."""
+        return self.settings.hidden
+
+    def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.gru(z, hidden)
+        return hidden, hidden
+
+
+NEURAL_RULES: dict[str, type[DNNRule]] = {rule.name: rule for rule in (DNNRule, RNNRule)}
+
+
+class NeuralMice:
+    """A fitted neural rule over M mice, numpy in and out, without gradients."""
+
+    def __init__(self, rule: DNNRule, initial_weights: np.ndarray) -> None:
+        self._rule = rule
+        self._initial = torch.as_tensor(initial_weights).to(rule.scale.dtype)
+
+    def init(self, n_mice: int) -> NeuralState:
+        """State before the first trial."""
+        return self._rule.init(n_mice)._replace(weights=self._initial)
+
+    def learn(self, state: NeuralState, *trial: np.ndarray) -> NeuralState:
+        """State after a trial; x, choice, reward, p_right as numpy arrays (M, ...)."""
+        kind = self._rule.scale.dtype
+        with torch.no_grad():
+            state = state._replace(weights=torch.as_tensor(state.weights).to(kind))
+            return self._rule.learn(state, *(torch.as_tensor(a).to(kind) for a in trial))
+
+
+def save_rule(rule: DNNRule, folder: Path, card: dict[str, Any]) -> None:
+    """Write a fitted rule as `model.safetensors` and `card.json`; the card also keeps what is given in `card`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in rule.state_dict().items()}, folder / "model.safetensors")
+    about = {"model": rule.name, "features": list(rule.features), "network": rule.settings.model_dump()}
+    (folder / "card.json").write_text(json.dumps(about | card, indent=2))
+
+
+def load_rule(folder: Path, features: Sequence[str] | None = None) -> DNNRule:
+    """A rule that was saved. Raises ValueError if the features asked for are not those it was fitted on, in their order."""
+    card = json.loads((folder / "card.json").read_text())
+    if card.get("model") not in NEURAL_RULES:
+        raise ValueError(f"{folder / 'card.json'}: model {card.get('model')!r} is not one of {', '.join(NEURAL_RULES)}")
+    if features is not None and list(features) != card["features"]:
+        raise ValueError(f"{folder}: fitted on features {card['features']} in that order, not on {list(features)}")
+    if unknown := [f for f in card["features"] if f not in FEATURES]:
+        raise ValueError(f"{folder / 'card.json'}: unknown features {unknown}")
+    rule = NEURAL_RULES[card["model"]](card["features"], NetworkSettings(**card["network"]))
+    rule.load_state_dict(load_file(folder / "model.safetensors"))
+    return rule.eval()

@@ -1,0 +1,123 @@
+"""Has the rule been recovered? The inferred update against the true one, and the weights and parameters likewise.
+
+The grid is that of Liu, Geadah & Pillow 2025 (arXiv 2509.04661): 17 stimuli and 17 stimulus weights from -2 to 2, biases -1,
+0 and 1, both choices. An error there scales with the learning rate, so it is also given relative to the root mean square of
+the true update on the same points; and again on trials drawn from those the mice went through (visited).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.rules import Rule
+from twin.cohort import Cohort
+from twin.data.rollout import Rollout
+from twin.data.trials import Trials
+from twin.inference.maximum_likelihood import RuleFit, rule_update
+from twin.inference.models import Fit
+
+VISITED = 200  # trials drawn from each mouse
+
+
+class Points(NamedTuple):
+    """Single trials at which updates are compared, (N, ...)."""
+
+    w: np.ndarray  # (N, K)
+    x: np.ndarray  # (N, K)
+    choice: np.ndarray  # (N,)
+    reward: np.ndarray  # (N,)
+
+
+def paper_grid(features: Sequence[str]) -> Points:
+    """The paper's grid over a stimulus and a bias weight; further features and their weights are 0, a zero stimulus is right's."""
+    axis = np.linspace(-2, 2, 17)
+    s, w, b, choice = (a.ravel() for a in np.meshgrid(axis, axis, [-1.0, 0.0, 1.0], [0, 1], indexing="ij"))
+    shape = (s.size, len(features))
+    x, weights = np.zeros(shape), np.zeros(shape)
+    stimulus, bias = stimulus_column(features), list(features).index("bias")
+    x[:, stimulus], x[:, bias], weights[:, stimulus], weights[:, bias] = s, 1.0, w, b
+    return Points(weights, x, choice, (choice == (s >= 0)).astype(int))
+
+
+def stimulus_column(features: Sequence[str]) -> int:
+    """Where the stimulus is among the features. Raises ValueError if it is not there, or the bias is not."""
+    names = [f for f in ("stimulus", "contrast") if f in features]
+    if not names or "bias" not in features:
+        raise ValueError(
+            f"features {list(features)}: the update is compared over a stimulus ('stimulus' or 'contrast') and 'bias'"
+        )
+    return list(features).index(names[0])
+
+
+def visited(rollout: Rollout, trials: Trials, mouse: int) -> Points:
+    """Trials of one simulated mouse, spread evenly over its record, with its true weights."""
+    counted = np.flatnonzero(trials.mask[mouse])
+    at = counted[np.linspace(0, counted.size - 1, min(VISITED, counted.size)).astype(int)]
+    weights = rollout.weights[rollout.of_mouse(mouse)][at].astype(float)
+    return Points(weights, trials.x[mouse, at], trials.choice[mouse, at], trials.reward[mouse, at])
+
+
+def true_update(cohort: Cohort, theta: np.ndarray, points: Points) -> np.ndarray:
+    """What the cohort's own rule does to one mouse with parameters theta (P,) at each point, (N, K)."""
+    if isinstance(cohort.learning_rule, Rule):
+        return rule_update(cohort.layout, theta, *points)
+    mice = cohort.learning_rule.as_mice(points.w)
+    columns = [a[:, None].astype(float) for a in (points.choice, points.reward, np.zeros(len(points.w)))]
+    return mice.learn(mice.init(len(points.w)), points.x, *columns).weights.numpy().astype(float) - points.w
+
+
+def errors(true: np.ndarray, inferred: np.ndarray) -> dict[str, float]:
+    """RMSE, RMSE relative to the rms of the true values, and R^2."""
+    rmse = float(np.sqrt(np.mean((inferred - true) ** 2)))
+    rms = float(np.sqrt(np.mean(true**2)))
+    spread = float(np.mean((true - true.mean()) ** 2))
+    return {
+        "rmse": rmse,
+        "relative_rmse": rmse / rms if rms else float("nan"),
+        "r2": 1.0 - rmse**2 / spread if spread else float("nan"),
+    }
+
+
+def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict[str, Any]:
+    """Errors of a fit to simulated mice; updates are those of the stimulus weight, as in the paper, over all mice."""
+    s = stimulus_column(trials.features)
+    grid, pairs, pairs_visited = paper_grid(trials.features), [], []
+    for m in range(rollout.n_mice):
+        for points, found in ((grid, pairs), (visited(rollout, trials, m), pairs_visited)):
+            found.append((true_update(cohort, rollout.theta[m], points)[:, s], fit.update(m, *points)[:, s]))
+    weights = fit.weights(trials)
+    true_weights = np.full(weights.shape, np.nan)
+    true_weights[np.arange(weights.shape[1]) < trials.lengths[:, None]] = rollout.weights
+    counted = trials.mask
+    right = rollout.choice == 1
+    log_true = np.log(np.where(right, rollout.p_right, 1.0 - rollout.p_right.astype(float))[rollout.choice >= 0])
+    return {
+        "nll_per_trial": float(-fit.log_likelihood(trials).sum() / counted.sum()),
+        "true_nll_per_trial": float(-log_true.mean()),
+        **errors(*np.concatenate(pairs, axis=1)),
+        **{f"{key}_visited": v for key, v in errors(*np.concatenate(pairs_visited, axis=1)).items()},
+        "weights_rmse": float(np.sqrt(np.nanmean((weights - true_weights) ** 2))),
+        "parameters": _parameters(fit, cohort, rollout),
+    }
+
+
+def _parameters(fit: Fit, cohort: Cohort, rollout: Rollout) -> dict[str, Any]:
+    """True and estimated value of every fitted parameter that the cohort's rule has too, with the coverage of its intervals."""
+    if not isinstance(fit, RuleFit):
+        return {}
+    out = {}
+    for column, name in enumerate(fit.layout.names):
+        if name not in rollout.theta_names or np.isnan(fit.ci95[:, column]).all():
+            continue
+        true = rollout.theta[:, rollout.theta_names.index(name)]
+        low, high = fit.ci95[:, column].T
+        out[name] = {
+            "true": true.tolist(),
+            "estimate": fit.theta[:, column].tolist(),
+            "ci95": fit.ci95[:, column].tolist(),
+            "covered": float(np.mean((low <= true) & (true <= high))),
+        }
+    return out

@@ -1,0 +1,204 @@
+"""What can be fitted: one registry of models, each with its settings, and what every fit can do."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from tqdm import tqdm
+
+from agents.neural import NEURAL_RULES, DNNRule, NetworkSettings, load_rule, save_rule
+from agents.rules import RULES
+from agents.theta import Layout
+from twin.data.trials import Trials
+from twin.inference.fit import History, Trainer, TrainSettings
+from twin.inference.maximum_likelihood import RuleFit, fit_rule
+from twin.inference.unroll import Batch, unroll
+
+FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
+MICE_AT_ONCE = 64  # in an evaluation without gradients
+
+
+class Fit(Protocol):
+    """A fitted model of M mice: what evaluation and report need of it."""
+
+    name: str
+
+    def log_likelihood(self, trials: Trials) -> np.ndarray:
+        """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
+
+    def weights(self, trials: Trials) -> np.ndarray:
+        """Weights before each trial, driven by the recorded choices, (M, T, K)."""
+
+    def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+        """Change of the weights (N, K) by single trials of one mouse that remembers none before; w, x (N, K), the others (N,)."""
+
+
+class RuleSettings(BaseModel):
+    """How a closed-form rule is fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fixed: dict[str, float] = Field({}, description="parameters whose values are known")
+    free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
+
+
+class NeuralSettings(NetworkSettings, TrainSettings):
+    """How a neural rule is built and trained."""
+
+    initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
+
+
+@dataclass(frozen=True)
+class NeuralFit:
+    """One neural rule fitted to all mice together, with each mouse's initial weights."""
+
+    rule: DNNRule
+    initial_weights: np.ndarray  # (M, K)
+    ids: tuple[str, ...]
+    name: str
+    history: History
+    settings: dict[str, Any]
+
+    def _run(self, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
+        logits, weights = [], []
+        with torch.no_grad():
+            batch, w0 = Batch.of(trials), torch.as_tensor(self.initial_weights, dtype=torch.float32)
+            for m in range(0, len(w0), MICE_AT_ONCE):
+                pick = slice(m, m + MICE_AT_ONCE)
+                out = unroll(self.rule, batch.of_mice(pick), w0[pick], strategy="fused")
+                logits.append(out[0])
+                weights.append(out[1])
+        return torch.cat(logits).numpy().astype(float), torch.cat(weights).numpy().astype(float)
+
+    def log_likelihood(self, trials: Trials) -> np.ndarray:
+        """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
+        logits, _ = self._run(trials)
+        return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
+
+    def weights(self, trials: Trials) -> np.ndarray:
+        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial."""
+        weights = self._run(trials)[1]
+        weights[np.arange(weights.shape[1]) >= trials.lengths[:, None]] = np.nan
+        return weights
+
+    def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+        """Change of the weights (N, K) by single trials of a mouse that remembers none before; w, x (N, K), the others (N,)."""
+        mice = self.rule.as_mice(w)
+        p = np.full((len(w), 1), np.nan)  # a neural rule makes its own of the weights and features
+        after = mice.learn(mice.init(len(w)), x, choice[:, None], reward[:, None], p)
+        return after.weights.numpy().astype(float) - w
+
+
+class Model(NamedTuple):
+    """Something that can be fitted."""
+
+    name: str
+    settings: type[BaseModel]
+    fit: Callable[[Trials, Any, np.ndarray | None, bool], Fit]
+
+
+def _rule_model(name: str, rule: str) -> Model:
+    def run(trials: Trials, settings: RuleSettings, known: np.ndarray | None, progress: bool) -> Fit:
+        with tqdm(total=len(trials.ids), unit="mouse", desc=f"fit {name}", disable=None if progress else True) as bar:
+            return fit_rule(
+                trials, RULES[rule], free=settings.free, fixed=settings.fixed, name=name, done=lambda _: bar.update()
+            )
+
+    return Model(name, RuleSettings, run)
+
+
+def _neural_model(name: str) -> Model:
+    def run(trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> Fit:
+        network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
+        rule = NEURAL_RULES[name](trials.features, network, settings.seed)
+        trainer = Trainer(rule, trials, settings, _initial_weights(trials, settings.initial, known))
+        with tqdm(total=settings.epochs, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
+
+            def show(train: float, held_out: float) -> None:
+                bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
+                bar.update()
+
+            history = trainer.run(show)
+        weights = trainer.weights.detach().numpy().astype(float)
+        return NeuralFit(rule.eval(), weights, trials.ids, name, history, settings.model_dump())
+
+    return Model(name, NeuralSettings, run)
+
+
+def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:
+    if how == "fitted":
+        return None
+    if how == "zero":
+        return np.zeros((len(trials.ids), len(trials.features)))
+    if how == "known":
+        if known is None:
+            raise ValueError(
+                "initial = 'known': these trials come without true weights; use 'fitted', 'zero' or 'first-trials'"
+            )
+        return known
+    return fit_rule(trials.first(FIRST_TRIALS), RULES["static"]).weights(trials)[:, 0]
+
+
+MODELS: dict[str, Model] = {
+    "static-glm": _rule_model("static-glm", "static"),
+    **{name: _rule_model(name, name) for name in RULES if name != "static"},
+    **{name: _neural_model(name) for name in NEURAL_RULES},
+}
+
+
+def find_model(name: str) -> Model:
+    """A registered model. Raises ValueError naming the nearest known one."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0)
+        raise ValueError(f"unknown model {name!r}; did you mean {near[0]!r}? Known: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def fit(
+    trials: Trials, model: str, *, initial_weights: np.ndarray | None = None, progress: bool = False, **settings: Any
+) -> Fit:
+    """Fit a registered model to trials; `settings` are those of `MODELS[model].settings`.
+
+    `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
+    setting, or features that are not finite.
+    """
+    found = find_model(model)
+    for m in np.flatnonzero(~np.isfinite(trials.x).all(axis=(1, 2))):
+        raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
+    return found.fit(trials, found.settings(**settings), initial_weights, progress)
+
+
+def save_fit(fit: Fit, folder: Path, about: dict[str, Any]) -> None:
+    """Write a fit into a folder: `card.json`, and for a neural rule `model.safetensors`; `about` goes into the card."""
+    if isinstance(fit, NeuralFit):
+        history = {"train_nll": fit.history.train, "held_out_nll": fit.history.held_out, "best_epoch": fit.history.best}
+        card = {"settings": fit.settings, "mice": list(fit.ids), "initial_weights": fit.initial_weights.tolist(), **history}
+        save_rule(fit.rule, folder, card | about)
+    elif isinstance(fit, RuleFit):
+        arrays = {key: getattr(fit, key).tolist() for key in ("theta", "ci95", "nll", "converged")}
+        names = {"features": list(fit.layout.features), "parameters": list(fit.layout.names), "mice": list(fit.ids)}
+        card = {"model": fit.name, "rule": fit.rule.name, "settings": fit.settings, **names, **arrays}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "card.json").write_text(json.dumps(card | about, indent=1))
+    else:
+        raise TypeError(f"{type(fit).__name__} is not a fit that can be saved")
+
+
+def load_fit(folder: Path) -> Fit:
+    """A fit that was saved."""
+    card = json.loads((folder / "card.json").read_text())
+    ids = tuple(card["mice"])
+    if card["model"] in NEURAL_RULES:
+        history = History(card["train_nll"], card["held_out_nll"], card["best_epoch"])
+        return NeuralFit(load_rule(folder), np.array(card["initial_weights"]), ids, card["model"], history, card["settings"])
+    layout = Layout(RULES[card["rule"]], tuple(card["features"]))
+    arrays = (np.array(card[key]) for key in ("theta", "ci95", "nll", "converged"))
+    return RuleFit(layout, *arrays, ids, card["model"], card["settings"])

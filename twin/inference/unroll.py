@@ -1,0 +1,89 @@
+"""Running a model over recorded trials so that it can be differentiated: the strategies.
+
+A model has `init(n_mice)` and `learn(state, x, choice, reward, p_right)`; which strategy turns that into logits is an
+argument and never part of the model. `loop` is the reference, plain autograd through every trial; `fused` runs the same
+recurrence of a neural rule in compiled kernels with a backward pass of their own. `segment` truncates back-propagation:
+nothing flows back across multiples of that many trials.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from agents.neural import DNNRule, RNNRule
+from twin.data.trials import Trials
+
+Strategy = Literal["loop", "fused"]
+
+
+class Batch(NamedTuple):
+    """Trials of M mice as tensors; what is recorded, without what is counted."""
+
+    x: Tensor  # (M, T, K)
+    choice: Tensor  # (M, T, 1): 0, 1, or -1 without a choice
+    reward: Tensor  # (M, T, 1)
+
+    @classmethod
+    def of(cls, trials: Trials, dtype: torch.dtype = torch.float32) -> Batch:
+        """The recorded part of trials."""
+        choice, reward = (torch.as_tensor(a).to(dtype)[..., None] for a in (trials.choice, trials.reward))
+        return cls(torch.as_tensor(trials.x).to(dtype), choice, reward)
+
+    def of_mice(self, mice: Any) -> Batch:
+        """Some mice of it."""
+        return Batch(*(a[mice] for a in self))
+
+
+def unroll(
+    model: Any, batch: Batch, weights: Tensor | None = None, *, strategy: Strategy = "loop", segment: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Logit of a right choice at each trial (M, T), and the weights that produced it (M, T, K).
+
+    `weights` (M, K) are those before the first trial; by default the model's own `init` decides.
+    """
+    if strategy == "loop":
+        path = _loop(model, batch, weights, segment)
+    else:
+        path = _fused(model, batch, weights, segment)
+    return (path * batch.x).sum(-1), path
+
+
+def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+    state = model.init(len(batch.x))
+    if weights is not None:
+        state = state._replace(weights=weights)
+    path = []
+    for t in range(batch.x.shape[1]):
+        if segment and t and t % segment == 0:
+            state = _detached(state)
+        x = batch.x[:, t]
+        p = torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
+        path.append(state.weights)
+        state = model.learn(state, x, batch.choice[:, t], batch.reward[:, t], p)
+    return torch.stack(path, dim=1)
+
+
+def _detached(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.detach()
+    parts = [_detached(part) for part in state]
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+
+
+def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+    from agents.neural_kernels import dnn_unroll, gru_unroll  # compiled kernels are loaded only when used
+
+    state, s = model.init(len(batch.x)), model.settings
+    w0 = state.weights if weights is None else weights
+    inputs = model.inputs(batch.x, batch.choice, batch.reward)
+    gate = batch.x if s.gradient_form else None
+    learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
+    layers = [(layer.weight, layer.bias) for layer in (*model.hidden_layers, model.readout)]
+    options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment}
+    if isinstance(model, RNNRule):
+        gru = (model.gru.weight_ih, model.gru.weight_hh, model.gru.bias_ih, model.gru.bias_hh)
+        return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, model.scale, **options)[0]
+    return dnn_unroll(w0, inputs, gate, learns, layers, model.scale, **options)[0]
