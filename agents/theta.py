@@ -89,9 +89,6 @@ class Layout:
         """theta (M, P), real or complex, by what it is for."""
         traits = self._per_weight(TRAITS)
         rule = self._per_weight(self.rule.parameters)
-        return Unpacked(
-            np.ascontiguousarray(theta[:, rule]),
-            *(np.ascontiguousarray(theta[:, traits[:, i]]) for i in range(3)),
-            np.ascontiguousarray(theta[:, traits[0, 3:5]]),
-            np.ascontiguousarray(np.real(theta[:, traits[0, 5:]])),
-        )
+        per_weight = [theta[:, traits[:, i]] for i in range(3)]
+        of_mouse = [theta[:, traits[0, 3:5]], np.real(theta[:, traits[0, 5:]])]
+        return Unpacked(*(np.ascontiguousarray(part) for part in [theta[:, rule], *per_weight, *of_mouse]))

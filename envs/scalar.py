@@ -57,7 +57,7 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
         self.response_time = response_time
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        self.action_space = gym.spaces.Discrete(3)  # type: ignore[assignment]
+        self.action_space = gym.spaces.Discrete(3)
         self._number = mouse
         self._rig = self.protocol.record
         self._mice: Any = None  # the record of the one mouse, (1,)

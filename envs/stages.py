@@ -22,7 +22,7 @@ _SUM = np.uint64(0x0101010101010101)
 
 
 @kernel
-def count_bits(bits: np.uint64) -> int:
+def count_bits(bits: np.uint64) -> np.int64:
     """Number of set bits (Warren 2013, Hacker's Delight, section 5-1)."""
     bits = bits - ((bits >> _ONE) & _PAIRS)
     bits = (bits & _QUADS) + ((bits >> _TWO) & _QUADS)

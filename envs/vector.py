@@ -188,7 +188,7 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         infos = _masked(finished, stepped) | _masked(standing, np.ones(self.num_envs, bool))
         return told.contrast[:, None], told.reward, np.zeros(self.num_envs, bool), told.over, infos
 
-    def render(self) -> tuple[Any, ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[Any, ...] | None:
         """What each mouse sees, as in `ChoiceWorldEnv.render`."""
         if self.render_mode is None:
             return None

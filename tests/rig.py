@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from envs import Protocol, Stage, load_protocol
 from envs.draws import mouse_keys
 from envs.session import new_mice, next_session
 from envs.task import begin_trial, draw, present, score
+
+TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
 
 
 class Rig:
@@ -60,3 +63,25 @@ def only(name: str, stage: int, **changes: Any) -> Protocol:
 def outcomes(n: int, seed: int = 12354) -> np.ndarray:
     """Ends of n trials: correct .9, wrong .05, no-go .05, as in the rig's own tests."""
     return np.random.default_rng(seed).choice(["correct", "wrong", "no-go"], n, p=[0.9, 0.05, 0.05])
+
+
+@njit
+def _run(protocol, mice, ends, trials, quiescence, contrast, side, left, block, block_trial):
+    """Trials of mouse 0, ended by `ends`: 1 correct, 0 wrong, -1 no-go."""
+    for t in range(trials):
+        draw(protocol[0], mice[0])
+        mouse = mice[0]
+        quiescence[t], contrast[t], side[t] = mouse.quiescence, abs(mouse.contrast), mouse.side
+        left[t], block[t], block_trial[t] = mouse.probability_left, mouse.block, mouse.block_trial
+        right = 1 if mouse.side > 0 else 0
+        end = ends[t % ends.shape[0]]
+        score(protocol[0], mice[0], -1 if end < 0 else (right if end == 1 else 1 - right), 0.5)
+
+
+def run(protocol, trials, ends=(1,), seed=1):
+    """Columns of `_run`, one session long."""
+    names = ("quiescence", "contrast", "side", "left", "block", "block_trial")
+    columns = {name: np.zeros(trials) for name in names}
+    mice = new_mice(protocol.record[0], mouse_keys(seed, 1))
+    _run(protocol.record, mice, np.array(ends), trials, *columns.values())
+    return columns

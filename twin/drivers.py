@@ -42,7 +42,8 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, trials: int, features: int) -> Columns:
         """Columns to be filled."""
-        return cls(*(np.empty(trials, kind) for kind, _ in COLUMNS.values()), np.empty((trials, features), np.float32))
+        columns = [np.empty(trials, kind) for kind, _ in COLUMNS.values()]
+        return cls(*[*columns, np.empty((trials, features), np.float32)])
 
     def rows(self, start: int, stop: int) -> Columns:
         """A copy of some rows."""

@@ -62,7 +62,7 @@ def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay
         rows = rollout.of_mouse(m)
         mice = new_mice(rig[0], np.zeros(5, np.uint64), stage)
         _replay(rig, mice, _Seen.of(rollout, rows), stages[rows], repeats[rows], agrees[:, rows])
-    return Replay(stages, repeats, *agrees, rollout)
+    return Replay(stages, repeats, agrees[0], agrees[1], agrees[2], rollout)
 
 
 class _Seen(NamedTuple):
@@ -82,7 +82,11 @@ class _Seen(NamedTuple):
         flags = rollout.columns.get("is_repeat")
         seconds = rollout.columns.get("response_time")
         return cls(
-            *(getattr(rollout, name)[rows] for name in cls._fields[:5]),
+            rollout.contrast[rows],
+            rollout.side[rows],
+            rollout.choice[rows],
+            rollout.probability_left[rows],
+            rollout.new_session[rows],
             np.full(n, UNKNOWN, np.int8) if flags is None else flags[rows].astype(np.int8),
             np.zeros(n, np.float32) if seconds is None else seconds[rows],
         )
