@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from envs import PROTOCOLS
 from twin.cohort import Cohort
+from twin.data.formats.csv import read_csv
 from twin.data.rollout import Rollout
 from twin.replay import replay
 from twin.simulate import simulate
@@ -23,20 +21,7 @@ TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
 def ks014() -> Rollout:
     if not KS014.exists():
         pytest.skip(f"{KS014} is absent: the recording is not part of this repository")
-    with gzip.open(KS014, "rt") as file:
-        rows = list(csv.DictReader(file))
-    number = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in ("subject", "date")}
-    choice = (number["choice"] > 0).astype(np.int8)
-    reward = number["correct"].astype(np.int8)
-    columns = {
-        "session": number["session"].astype(np.int32) - 1,
-        "contrast": (number["contrast_right"] - number["contrast_left"]).astype(np.float32),
-        "side": np.where(choice == reward, 1, -1).astype(np.int8),
-        "choice": choice,
-        "reward": reward,
-        "probability_left": number["probability_left"].astype(np.float32),
-    }
-    return Rollout(columns, np.array([0, len(rows)]), ("KS014",))
+    return read_csv(KS014)
 
 
 def place(rollout: Rollout, trial: int) -> tuple[int, int]:
@@ -101,7 +86,28 @@ def test_a_trial_that_could_not_be_is_found(ks014):
     assert result.agrees[:5].all()
 
 
-@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name in ("biased", "ephys", "advanced")])
-def test_blocks_and_tables_cannot_be_replayed(ks014, name):
-    with pytest.raises(ValueError, match="only training protocols"):
-        replay(ks014, name)
+@pytest.mark.parametrize("name", ["biased", "biased-half-zero", "ephys"])
+def test_blocks(name):
+    rollout = simulate(Cohort(mice=3), name, sessions=4, seed=3)
+    assert replay(rollout, name).agrees.all()
+    assert replay(rollout, "ibl-2019").agrees.mean() < 0.5
+    left = rollout.probability_left.copy()
+    block = slice(rollout.starts[1] + 90, rollout.starts[1] + 95)
+    left[block] = 1 - left[block]  # a block of five trials
+    changed = replay(Rollout(dict(rollout.columns) | {"probability_left": left}, rollout.starts, rollout.ids), name)
+    assert 0 < (~changed.probability_left_agrees).sum() < 100
+    assert changed.agrees[: rollout.starts[1] + 90].all()
+
+
+def test_which_sessions_followed_which_protocol():
+    first, then = (simulate(Cohort(mice=1), name, sessions=3, seed=3) for name in ("ibl-2019", "biased"))
+    columns = {name: np.concatenate([first.columns[name], then.columns[name]]) for name in first.columns}
+    columns["session"][len(first) :] += 3
+    both = Rollout(columns, np.array([0, len(first) + len(then)]), first.ids)
+    assert np.flatnonzero(replay(both, "ibl-2019").by_session == 1).tolist() == [0, 1, 2]
+    assert np.flatnonzero(replay(both, "biased").by_session == 1).tolist() == [3, 4, 5]
+
+
+def test_tables_cannot_be_replayed():
+    with pytest.raises(ValueError, match="nothing to replay"):
+        replay(simulate(Cohort(mice=1), "advanced", trials=10), "advanced")

@@ -50,12 +50,13 @@ class Replay:
 def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay:
     """Recorded trials (contrast, side, choice, probability_left, session) through a protocol, from a stage on.
 
-    Simulated trials agree throughout with the protocol they were simulated under. Raises ValueError for a protocol with
-    blocks or contingencies, whose trials follow from no rule that could be checked.
+    Simulated trials agree throughout with the protocol they were simulated under. With blocks, P(left) may change
+    whenever a block is as long as blocks can be. Raises ValueError for a protocol with contingencies, whose trials follow
+    from no rule that could be checked.
     """
     protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
-    if any(s.blocks or s.contingencies for s in protocol.stages):
-        raise ValueError(f"protocol {protocol.name!r} has blocks or contingencies; only training protocols can be replayed")
+    if any(s.contingencies for s in protocol.stages):
+        raise ValueError(f"protocol {protocol.name!r} shows trials from a table, in any order; there is nothing to replay")
     rig, n = protocol.record, len(rollout)
     stages, repeats, agrees = np.zeros(n, np.int8), np.zeros(n, bool), np.zeros((3, n), bool)
     for m in range(rollout.n_mice):
@@ -99,11 +100,28 @@ def _replay(rig: Any, mice: Any, seen: Any, stages: np.ndarray, repeats: np.ndar
     for t in range(seen.contrast.shape[0]):
         if seen.new_session[t] and t > 0:
             next_session(protocol, mouse)
-        begin_trial(protocol, mouse)
+        _begin_recorded(protocol, mouse, seen.probability_left[t])
         agreed = _present_best(protocol, mice, seen, t)
         agrees[0, t], agrees[1, t], agrees[2, t] = agreed >= CONTRAST, agreed & LEFT > 0, agreed & REPEAT > 0
         stages[t], repeats[t] = mouse.stage, mouse.is_repeat
         _score_recorded(protocol, mouse, seen, t)
+
+
+@kernel
+def _begin_recorded(protocol: Any, mouse: Any, left: float) -> None:
+    """Begin a trial with the recorded P(left), if a block may end here and the next one favour that side."""
+    if not protocol.blocked[mouse.stage]:
+        begin_trial(protocol, mouse)
+        return
+    low, high = protocol.block_low[mouse.stage], protocol.block_high[mouse.stage]
+    length = mouse.block_trial + 1  # of the block so far; that of the first is fixed
+    if mouse.block > 0 and mouse.session_trial > 0:
+        ends = length >= high or (length >= low and abs(left - mouse.block_left) > _TOLERANCE)
+        mouse.block_length = length + (0 if ends else 1)
+    begin_trial(protocol, mouse)
+    if mouse.block == 1 and mouse.block_trial == 0:  # the first to favour a side favours either
+        likely = protocol.block_probability[mouse.stage]
+        mouse.block_left = mouse.probability_left = likely if left > 0.5 else 1.0 - likely
 
 
 @kernel
@@ -144,7 +162,7 @@ def _agreement_next(protocol: Any, mice: Any, seen: Any, t: int) -> int:
     best = CONTRAST + LEFT + REPEAT
     if t + 1 < seen.contrast.shape[0] and not seen.new_session[t + 1]:
         _score_recorded(protocol, mice[1], seen, t)
-        begin_trial(protocol, mice[1])
+        _begin_recorded(protocol, mice[1], seen.probability_left[t + 1])
         best = 0
         for drawn in range(protocol.n_contrasts):
             mice[4] = mice[1]
