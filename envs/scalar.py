@@ -90,7 +90,8 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
         if self._over:
             raise session_is_over(self._number)
         check_action(action, self._number)
-        contrast, reward, self._over, *told = step_mouse(self._rig, self._mice, 0, action, response_time)
+        contrast, reward, over, *told = step_mouse(self._rig, self._mice, 0, action, response_time)
+        self._over = bool(over)
         info = dict(zip(_TOLD, told, strict=True))
         return np.array([contrast], np.float32), reward, False, self._over, info
 
