@@ -11,6 +11,7 @@ from agents import Mouse
 from envs import PROTOCOLS, WORLDS
 from envs.render import AMPLITUDE, AZIMUTH, GREY, PIXELS_PER_DEGREE, gabor
 from envs.scalar import ChoiceWorldEnv
+from scenarios import ppo_first_stage
 from twin.cohort import Cohort
 from twin.simulate import simulate
 
@@ -154,3 +155,9 @@ def test_grating(contrast):
         centre = int((np.sign(contrast) * AZIMUTH + 55) * PIXELS_PER_DEGREE)
         trough = centre + np.argmin(middle[centre : centre + 40])
         assert trough - centre == pytest.approx(0.5 * 10 * PIXELS_PER_DEGREE, abs=5)  # half a cycle of .1 per degree
+
+
+def test_ppo_agent_passes_the_first_stage():
+    trials = ppo_first_stage.train(seed=1, most=6_000)
+    assert trials is not None
+    assert trials < 6_000
