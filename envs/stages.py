@@ -2,8 +2,8 @@
 
 Performance buffers are the last 50 outcomes of one signed contrast as bits of one integer, newest lowest, so a buffer is
 pushed by a shift and judged by counting bits. Rig 8 counts every trial of the session, and the trial about to start in a
-stage's counter; rigs 4-7 count completed trials that were no repeats, over all sessions. Sources: iblrig 8.24.7
-`base_choice_world.py`, iblrig 6 `adaptive.py`.
+stage's counter. Rigs 4-7 count trials that were no repeats, over all sessions, each when the next trial is prepared: a
+session's last trial never counts. Sources: iblrig 8.24.7 `base_choice_world.py`, iblrig 6.2.5 `trial_params.py`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,21 @@ def _mastered(protocol: Any, mouse: Any) -> bool:
 
 
 @kernel
+def record_outcome(mouse: Any, right: int, correct: bool) -> None:
+    """Push the outcome of the trial in the record into its buffer."""
+    outcome = _ONE if correct else np.uint64(0)
+    index = mouse.contrast_index
+    mouse.outcomes[right, index] = ((mouse.outcomes[right, index] << _ONE) | outcome) & _WINDOW_BITS
+
+
+@kernel
 def advance_stage(protocol: Any, mouse: Any) -> None:
     """At most one step per trial, judged before the trial is drawn."""
     if not protocol.adaptive_only:
+        mouse.stage_trials += 1
+    elif mouse.session_trial > 0 and not mouse.is_repeat:  # the trial before
+        right = 1 if mouse.side > 0 else 0
+        record_outcome(mouse, right, mouse.choice == right)
         mouse.stage_trials += 1
     if mouse.stage == protocol.n_stages - 1:
         return
@@ -53,15 +65,3 @@ def advance_stage(protocol: Any, mouse: Any) -> None:
     if (mouse.stage_trials >= needed) if needed > 0 else _mastered(protocol, mouse):
         mouse.stage += 1
         mouse.stage_trials = 0
-
-
-@kernel
-def record_outcome(protocol: Any, mouse: Any, right: int, correct: bool) -> None:
-    """Count a completed trial as performance, if such trials count."""
-    if protocol.adaptive_only:
-        if mouse.is_repeat:
-            return
-        mouse.stage_trials += 1
-    outcome = _ONE if correct else np.uint64(0)
-    index = mouse.contrast_index
-    mouse.outcomes[right, index] = ((mouse.outcomes[right, index] << _ONE) | outcome) & _WINDOW_BITS

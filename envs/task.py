@@ -121,7 +121,8 @@ def score(protocol: Any, mouse: Any, choice: int, response_time: float) -> int:
     taken = int(mouse.choice)
     right = 1 if mouse.side > 0 else 0
     correct = taken == right or not protocol.coupled
-    record_outcome(protocol, mouse, right, correct)
+    if not protocol.adaptive_only:
+        record_outcome(mouse, right, correct)
     record_response(protocol, mouse, taken, correct)
     if protocol.slow_factor > 0.0:
         add_response_time(mouse)

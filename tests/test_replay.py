@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs import PROTOCOLS
+from envs.session import new_mice, next_session
+from envs.task import begin_trial, score
 from twin.cohort import Cohort
 from twin.data.formats.csv import read_csv
 from twin.data.rollout import Rollout
@@ -52,9 +55,24 @@ def test_contrast_sets_of_ks014_change_where_the_recording_says(ks014):
     assert first_seen == [(10, 222), (12, 742), (13, 192), (13, 388)]
     assert place(ks014, np.flatnonzero(np.isclose(contrast, 0.5))[-1]) == (13, 588)
     assert begins[:2] == [(10, 221), (12, 739)]  # the criteria are met one trial before
-    # The counters depend on repeats that store .5 and so look like none: with all of those counted as trials, they would
-    # be reached at 176, 379 and 583; the recording allows no later than the first sight, and .5 not to go before 589.
-    assert begins[2:] == [(13, 179), (13, 383), (13, 590)]
+    assert begins[2:] == [(13, 180), (13, 384), (13, 591)]
+
+
+def test_counters_of_ks014_with_only_the_visible_repeats_left_out(ks014):
+    """Repeats that store .5 look like none; counted as trials, they bring the last stages forward (.5 is seen until 588)."""
+    protocol = PROTOCOLS["ibl-2019"]
+    rig, mouse = protocol.record[0], new_mice(protocol.record[0], np.zeros(1, np.uint64))[0]
+    index = np.argmin(np.abs(np.abs(ks014.contrast)[:, None] - protocol.contrasts), axis=1)
+    stage = np.zeros(len(ks014), int)
+    for t in range(len(ks014)):
+        if t and ks014.new_session[t]:
+            next_session(rig, mouse)
+        begin_trial(rig, mouse)
+        stage[t], mouse.contrast_index, mouse.side = mouse.stage, index[t], ks014.side[t]
+        mouse.is_repeat = abs(ks014.probability_left[t] - 0.5) > 0.01
+        score(rig, mouse, int(ks014.choice[t]), 0.5)
+    begins = [place(ks014, np.flatnonzero(stage >= s)[0]) for s in range(1, 6)]
+    assert begins == [(10, 221), (12, 739), (13, 176), (13, 379), (13, 583)]
 
 
 def test_ks014_was_not_trained_by_rig_8_nor_by_the_documents(ks014):

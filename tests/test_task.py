@@ -87,6 +87,7 @@ def test_only_the_last_50_count(name):
     while min(count_bits(bits) for bits in rig.mouse.outcomes[:, :2].ravel()) < 50:
         rig.trial("correct")
     rig.trial("wrong")
+    rig.trial("correct")  # rigs 4-7 count a trial when the next is prepared
     assert sorted(count_bits(bits) for bits in rig.mouse.outcomes[:, :2].ravel()) == [49, 50, 50, 50]
 
 
@@ -125,6 +126,20 @@ def test_performance_persists_in_2019_and_not_in_rig_8():
         assert (int(rig.mouse.stage_trials) == counter) is persists
         assert np.array_equal(rig.mouse.outcomes, before if persists else 0 * before)
         assert rig.mouse.responses == rig.mouse.n_responses == 0
+
+
+def test_the_last_trial_of_a_session_never_counts_in_2019():
+    for name, counted in (("ibl-2019", 2), ("ibl-v8", 3)):
+        rig = Rig(name)
+        for _ in range(3):
+            rig.trial("correct")
+        assert sum(count_bits(bits) for bits in rig.mouse.outcomes.ravel()) == counted
+    rig = Rig("ibl-2019")
+    for _ in range(3):
+        rig.trial("correct")
+        rig.night()
+        rig.trial("correct")
+    assert sum(count_bits(bits) for bits in rig.mouse.outcomes.ravel()) == 2
 
 
 def test_rig_8_defect_scaled_contrast_check_stops_progress():

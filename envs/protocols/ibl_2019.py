@@ -5,8 +5,8 @@ The contrast sets are those of the documents; what differs:
 - An error is repeated if the newly drawn contrast is easy, whatever the failed one was (`envs.debias`), in the last stage
   too, and after no-gos. `probability_left` is stored as 1 - m on repeats, m the leftward responses among the last ten,
   over ten from the first trial of a session on, no-gos counting as not leftward.
-- Only completed trials that were no repeats count to advance, and buffers and counter last over sessions: .0625 comes
-  200, zero 400 and the loss of .5 600 such trials after .125.
+- Only trials that were no repeats, and not the last of their session, count to advance, and buffers and counter last
+  over sessions: .0625 comes 200, zero 400 and the loss of .5 600 such trials after .125.
 - The gain returns to 8 after a session of less than 200 trials; 200 trials, not 201, lower the reward.
 
 Not modelled: impulsive control (a lower reward and longer time-out after a fast and lopsided session), which the rig's
