@@ -160,7 +160,7 @@ class Protocol(_Table):
     debias_held_contrast: bool = Field(False, description="rigs 4-7: whether to repeat is asked of the newly drawn contrast")
     debias_fixed_buffer: bool = Field(False, description="rigs 4-7: over a fixed number, starting from zeros, no-gos included")
 
-    adaptive_only: bool = Field(False, description="rigs 4-7: repeats, and the last trial of a session, do not count to advance")
+    adaptive_only: bool = Field(False, description="rigs 4-7: repeats and the last trial of a session do not count")
     keeps_performance: bool = Field(False, description="rigs 4-7: do performance buffers and counter outlast the session?")
     scaled_contrast_check: bool = Field(False, description="defect of rig 8: contrasts are never found mastered")
     zero_contrast_left: bool = Field(False, description="defect of rig 8: zero contrast is always rewarded on the left")
