@@ -6,7 +6,6 @@ features are 0.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from envs.compiled import kernel
+from envs.names import suggest
 
 _STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS = range(6)
 CONTRAST_GAIN = 5.0  # psytrack's p of tanh(p c) / tanh(p); Roy et al 2021, Neuron
@@ -37,8 +37,7 @@ def feature_codes(features: Sequence[str]) -> np.ndarray:
     """Codes of named features, (K,). Raises ValueError for an unknown or repeated name."""
     for name in features:
         if name not in FEATURES:
-            near = difflib.get_close_matches(name, FEATURES, n=1, cutoff=0)
-            raise ValueError(f"unknown feature {name!r}; did you mean {near[0]!r}? Known: {', '.join(FEATURES)}")
+            raise ValueError(suggest("feature", name, FEATURES))
     if not features or len(set(features)) < len(features):
         raise ValueError(f"features {list(features)}: at least one, each once")
     return np.array([FEATURES[name][0] for name in features], np.int64)

@@ -14,31 +14,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agents.features import FEATURES, feature_codes
+from agents.network import NetworkSettings
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.silu}
 UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
-
-
-class NetworkSettings(BaseModel):
-    """Size and form of a neural rule."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hidden: int = Field(32, ge=1, description="units of each hidden layer, and of the GRU")
-    layers: int = Field(2, ge=1, le=3, description="hidden layers")
-    activation: Literal["relu", "tanh", "silu"] = "tanh"
-    gradient_form: bool = Field(True, description="multiply the output by the features")
-    mirror: bool = Field(False, description="build in left/right symmetry")
-    initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
 
 
 class Mirror(NamedTuple):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy.special import ndtr, ndtri
+
+from envs.names import suggest
 
 
 @dataclass(frozen=True)
@@ -119,4 +121,32 @@ class Choice(_Distribution):
         return np.array(self.values)[np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)]
 
 
-Distribution = Annotated[Normal | LogNormal | Uniform | Choice, Field(discriminator="distribution")]
+Distribution = Normal | LogNormal | Uniform | Choice
+DISTRIBUTIONS: dict[str, type[Distribution]] = {"normal": Normal, "lognormal": LogNormal, "uniform": Uniform, "choice": Choice}
+
+
+def parse_value(value: Any) -> float | Distribution | dict[str, Any]:
+    """A parameter's value over a population: a number, a distribution table, or a table of those for each feature.
+
+    Raises ValueError saying what was given and what is expected.
+    """
+    if isinstance(value, Distribution):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | dict):
+        raise ValueError(f"{value!r} is neither a number nor a table such as {{ distribution = 'normal', mean = 0, sd = 1 }}")
+    if not isinstance(value, dict):
+        return float(value)
+    if "distribution" not in value:
+        return {feature: parse_value(v) for feature, v in value.items()}
+    kind = DISTRIBUTIONS.get(value["distribution"])
+    if kind is None:
+        raise ValueError(suggest("distribution", value["distribution"], DISTRIBUTIONS))
+    try:
+        return kind(**value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fields = [name for name in kind.model_fields if name != "distribution"]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"{value['distribution']} distribution: {key}: {first['msg'].lower()}; it has {', '.join(fields)}"
+        ) from None

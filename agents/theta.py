@@ -6,7 +6,6 @@ noise, lapses, response times).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from agents.behavior import BEHAVIOR
 from agents.features import feature_codes
 from agents.parameters import Parameter
 from agents.rules import Rule
+from envs.names import suggest
 
 TRAITS = (
     Parameter("initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", per_weight=True),
@@ -69,10 +69,7 @@ class Layout:
         found = [i for i, column in enumerate(self.names) if column == name or column.split(".")[0] == name]
         if not found:
             known = dict.fromkeys([*(c.split(".")[0] for c in self.names), *self.names])
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            raise ValueError(
-                f"unknown parameter {name!r} of rule {self.rule.name!r}; did you mean {near[0]!r}? Known: {', '.join(known)}"
-            )
+            raise ValueError(suggest(f"parameter of rule {self.rule.name!r}:", name, known))
         return found
 
     def defaults(self) -> np.ndarray:

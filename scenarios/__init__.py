@@ -1,0 +1,1 @@
+"""Scenario files: `quickstart.toml` first, then one for each question."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from agents.parameters import Distribution
+from agents.parameters import parse_value
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
-
-Value = float | Distribution
+from envs.names import suggest
 
 
 class Cohort(BaseModel):
@@ -30,10 +29,11 @@ class Cohort(BaseModel):
     mice: int = Field(64, ge=1)
     rule: str = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
-    parameters: dict[str, Value | dict[str, Value]] = Field(default_factory=dict)
+    parameters: dict[str, Annotated[Any, BeforeValidator(parse_value)]] = Field(default_factory=dict)
     _rule: Any = PrivateAttr()
 
-    def model_post_init(self, _context: Any) -> None:
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
         self._rule = find_rule(self.rule)
         trained_on = getattr(self._rule, "features", self.features)
         if tuple(trained_on) != self.features:
@@ -41,6 +41,7 @@ class Cohort(BaseModel):
                 f"features {list(self.features)}: the rule {self.rule!r} was fitted on {list(trained_on)}, in that order"
             )
         self.theta(seed=0, mice=2)
+        return self
 
     @property
     def learning_rule(self) -> Any:
@@ -94,10 +95,4 @@ def find_rule(name: str) -> Any:
         from agents.neural import load_rule  # torch is imported only when a neural rule is used
 
         return load_rule(Path(name))
-    import difflib
-
-    near = difflib.get_close_matches(name, RULES, n=1, cutoff=0)
-    raise ValueError(
-        f"unknown rule {name!r}: neither a registered rule (did you mean {near[0]!r}? Known: {', '.join(RULES)}) "
-        f"nor the folder of a fitted one"
-    )
+    raise ValueError(f"{suggest('rule', name, RULES)} (or the folder of a fitted rule)")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from envs.names import suggest
 from envs.protocols.advanced import ADVANCED
 from envs.protocols.biased import BIASED, BIASED_HALF_ZERO, EPHYS
 from envs.protocols.constant import CONSTANT
@@ -27,17 +28,33 @@ PROTOCOLS: dict[str, Protocol] = {
 }  # fmt: skip
 
 
+def protocol_table(table: Any) -> Any:
+    """The fields of a Protocol from a user's table: those of its `base`, if it names one, with the table's changes.
+
+    Raises ValueError naming the nearest known base.
+    """
+    if not isinstance(table, dict):
+        return table
+    changes = {key: value for key, value in table.items() if key != "base"}
+    if "base" not in table:
+        return {"name": "custom"} | changes
+    if table["base"] not in PROTOCOLS:
+        raise ValueError(suggest("protocol", table["base"], PROTOCOLS))
+    return PROTOCOLS[table["base"]].table() | changes
+
+
 def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
     """A registered protocol with some fields changed, or (base None) one described from nothing.
 
     Raises ValueError naming an unknown base, or the stage and the field that are wrong.
     """
-    if base is None:
-        return _protocol({"name": "custom"} | changes)
-    if base not in PROTOCOLS:
-        near = difflib.get_close_matches(base, PROTOCOLS, n=1, cutoff=0)
-        raise ValueError(f"unknown protocol {base!r}; did you mean {near[0]!r}? Known: {', '.join(PROTOCOLS)}")
-    return _protocol(PROTOCOLS[base].table() | changes)
+    table = protocol_table(changes if base is None else {"base": base, **changes})
+    try:
+        return Protocol(**table)
+    except ValidationError as error:
+        # A stage with a fault makes pydantic count one stage too few as well: say that only if it is the only fault.
+        faults = "; ".join(_fault(f) for f in error.errors() if f["type"] != "too_short" or error.error_count() == 1)
+        raise ValueError(f"protocol {table['name']!r}: {faults}") from None
 
 
 def read_protocol(path: str | Path) -> Protocol:
@@ -51,15 +68,6 @@ def read_protocol(path: str | Path) -> Protocol:
 def write_protocol(protocol: Protocol, path: str | Path) -> None:
     """Write a protocol as TOML that `read_protocol` turns into an equal one."""
     Path(path).write_text(toml_text(protocol.table()))
-
-
-def _protocol(table: dict[str, Any]) -> Protocol:
-    try:
-        return Protocol(**table)
-    except ValidationError as error:
-        # A stage with a fault makes pydantic count one stage too few as well: say that only if it is the only fault.
-        faults = "; ".join(_fault(f) for f in error.errors() if f["type"] != "too_short" or error.error_count() == 1)
-        raise ValueError(f"protocol {table.get('name')!r}: {faults}") from None
 
 
 def _fault(fault: Any) -> str:
@@ -83,6 +91,7 @@ __all__ = [
     "Stage",
     "Transition",
     "load_protocol",
+    "protocol_table",
     "read_protocol",
     "write_protocol",
 ]

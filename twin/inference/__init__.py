@@ -1,0 +1,1 @@
+"""Fitting: from trials back to the rule."""

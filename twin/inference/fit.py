@@ -13,30 +13,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from twin.data.trials import Trials
-from twin.inference.unroll import Batch, Strategy, unroll
+from twin.inference.settings import TrainSettings
+from twin.inference.unroll import Batch, unroll
 
 HELD_OUT, BLOCK = 0.1, 50  # fraction of the trials held out, and the length of a block of them
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
-
-
-class TrainSettings(BaseModel):
-    """How a neural rule is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(80, ge=1)
-    rate: float = Field(0.01, gt=0, description="peak learning rate of Adam")
-    warm_up: float = Field(0.05, ge=0, lt=1, description="fraction of the training over which the rate rises")
-    batch: int = Field(16, ge=1, description="mice in a minibatch")
-    weight_decay: float = Field(0.0, ge=0)
-    patience: int = Field(25, ge=1, description="epochs without a better held-out score after which training stops")
-    segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
-    strategy: Strategy = "fused"
-    seed: int = Field(0, ge=0)
 
 
 class DivergedError(RuntimeError):

@@ -1,25 +1,24 @@
-"""What can be fitted: one registry of models, each with its settings, and what every fit can do."""
+"""Fitting a model by its name, and what every fit can do: score trials, infer weights and updates, be saved and loaded."""
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
-from agents.neural import NEURAL_RULES, DNNRule, NetworkSettings, load_rule, save_rule
+from agents.network import NetworkSettings
+from agents.neural import NEURAL_RULES, DNNRule, load_rule, save_rule
 from agents.rules import RULES
 from agents.theta import Layout
 from twin.data.trials import Trials
-from twin.inference.fit import History, Trainer, TrainSettings
+from twin.inference.fit import History, Trainer
 from twin.inference.maximum_likelihood import RuleFit, fit_rule
+from twin.inference.settings import NeuralSettings, RuleSettings, find_settings
 from twin.inference.unroll import Batch, unroll
 
 FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
@@ -29,7 +28,9 @@ MICE_AT_ONCE = 64  # in an evaluation without gradients
 class Fit(Protocol):
     """A fitted model of M mice: what evaluation and report need of it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model's."""
 
     def log_likelihood(self, trials: Trials) -> np.ndarray:
         """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
@@ -39,21 +40,6 @@ class Fit(Protocol):
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
         """Change of the weights (N, K) by single trials of one mouse that remembers none before; w, x (N, K), the others (N,)."""
-
-
-class RuleSettings(BaseModel):
-    """How a closed-form rule is fitted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fixed: dict[str, float] = Field({}, description="parameters whose values are known")
-    free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
-
-
-class NeuralSettings(NetworkSettings, TrainSettings):
-    """How a neural rule is built and trained."""
-
-    initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
 
 
 @dataclass(frozen=True)
@@ -97,40 +83,29 @@ class NeuralFit:
         return after.weights.numpy().astype(float) - w
 
 
-class Model(NamedTuple):
-    """Something that can be fitted."""
+def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings, progress: bool) -> RuleFit:
+    rule = RULES["static" if name == "static-glm" else name]
+    with tqdm(total=len(trials.ids), unit="mouse", desc=f"fit {name}", disable=None if progress else True) as bar:
 
-    name: str
-    settings: type[BaseModel]
-    fit: Callable[[Trials, Any, np.ndarray | None, bool], Fit]
+        def done(_mouse: int) -> None:
+            bar.update()
 
-
-def _rule_model(name: str, rule: str) -> Model:
-    def run(trials: Trials, settings: RuleSettings, known: np.ndarray | None, progress: bool) -> Fit:
-        with tqdm(total=len(trials.ids), unit="mouse", desc=f"fit {name}", disable=None if progress else True) as bar:
-            return fit_rule(
-                trials, RULES[rule], free=settings.free, fixed=settings.fixed, name=name, done=lambda _: bar.update()
-            )
-
-    return Model(name, RuleSettings, run)
+        return fit_rule(trials, rule, free=settings.free, fixed=settings.fixed, name=name, done=done)
 
 
-def _neural_model(name: str) -> Model:
-    def run(trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> Fit:
-        network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
-        rule = NEURAL_RULES[name](trials.features, network, settings.seed)
-        trainer = Trainer(rule, trials, settings, _initial_weights(trials, settings.initial, known))
-        with tqdm(total=settings.epochs, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
+def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:
+    network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
+    rule = NEURAL_RULES[name](trials.features, network, settings.seed)
+    trainer = Trainer(rule, trials, settings, _initial_weights(trials, settings.initial, known))
+    with tqdm(total=settings.epochs, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
 
-            def show(train: float, held_out: float) -> None:
-                bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
-                bar.update()
+        def show(train: float, held_out: float) -> None:
+            bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
+            bar.update()
 
-            history = trainer.run(show)
-        weights = trainer.weights.detach().numpy().astype(float)
-        return NeuralFit(rule.eval(), weights, trials.ids, name, history, settings.model_dump())
-
-    return Model(name, NeuralSettings, run)
+        history = trainer.run(show)
+    weights = trainer.weights.detach().numpy().astype(float)
+    return NeuralFit(rule.eval(), weights, trials.ids, name, history, settings.model_dump())
 
 
 def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:
@@ -147,33 +122,21 @@ def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.n
     return fit_rule(trials.first(FIRST_TRIALS), RULES["static"]).weights(trials)[:, 0]
 
 
-MODELS: dict[str, Model] = {
-    "static-glm": _rule_model("static-glm", "static"),
-    **{name: _rule_model(name, name) for name in RULES if name != "static"},
-    **{name: _neural_model(name) for name in NEURAL_RULES},
-}
-
-
-def find_model(name: str) -> Model:
-    """A registered model. Raises ValueError naming the nearest known one."""
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0)
-        raise ValueError(f"unknown model {name!r}; did you mean {near[0]!r}? Known: {', '.join(MODELS)}")
-    return MODELS[name]
-
-
 def fit(
     trials: Trials, model: str, *, initial_weights: np.ndarray | None = None, progress: bool = False, **settings: Any
 ) -> Fit:
-    """Fit a registered model to trials; `settings` are those of `MODELS[model].settings`.
+    """Fit a registered model to trials; `settings` are those of `SETTINGS[model]`.
 
     `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
-    setting, or features that are not finite.
+    setting, or features that are not finite, naming the mouse.
     """
-    found = find_model(model)
+    chosen = find_settings(model)(**settings)
     for m in np.flatnonzero(~np.isfinite(trials.x).all(axis=(1, 2))):
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
-    return found.fit(trials, found.settings(**settings), initial_weights, progress)
+    if isinstance(chosen, NeuralSettings):
+        return _fit_neural(model, trials, chosen, initial_weights, progress)
+    assert isinstance(chosen, RuleSettings)
+    return _fit_closed_form(model, trials, chosen, progress)
 
 
 def save_fit(fit: Fit, folder: Path, about: dict[str, Any]) -> None:
@@ -200,5 +163,5 @@ def load_fit(folder: Path) -> Fit:
         history = History(card["train_nll"], card["held_out_nll"], card["best_epoch"])
         return NeuralFit(load_rule(folder), np.array(card["initial_weights"]), ids, card["model"], history, card["settings"])
     layout = Layout(RULES[card["rule"]], tuple(card["features"]))
-    arrays = (np.array(card[key]) for key in ("theta", "ci95", "nll", "converged"))
-    return RuleFit(layout, *arrays, ids, card["model"], card["settings"])
+    theta, ci95, nll, converged = (np.array(card[key]) for key in ("theta", "ci95", "nll", "converged"))
+    return RuleFit(layout, theta, ci95, nll, converged, ids, card["model"], card["settings"])

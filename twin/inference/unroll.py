@@ -8,15 +8,14 @@ nothing flows back across multiples of that many trials.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from agents.neural import DNNRule, RNNRule
 from twin.data.trials import Trials
-
-Strategy = Literal["loop", "fused"]
+from twin.inference.settings import Strategy
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,1 @@
+"""Behaviour files of other systems, one format each."""

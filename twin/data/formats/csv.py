@@ -109,7 +109,7 @@ class _Table(NamedTuple):
         return out
 
     def wrong(self, i: int, column: str, given: str, expected: str) -> ValueError:
-        return ValueError(f"{self.path}, row {i + 2}, column {column!r}: {given!r}; expected {expected}")
+        return ValueError(f"{self.path}, row {i + 2}, column {column!r}: {str(given)!r}; expected {expected}")
 
 
 def _rollout(table: _Table, layout: Layout) -> Rollout:

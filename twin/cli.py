@@ -1,0 +1,166 @@
+"""The command line: parse, call, report. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Returns 0 when done, 1 when it failed while running, 2 when the command or its input is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        return _failed("interrupted; what is finished is kept, run the same command again to go on", 1)
+    except BrokenPipeError:
+        return 0
+    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+        if options.debug:
+            raise
+        return _failed(str(error), 2)
+    except Exception as error:
+        if options.debug:
+            raise
+        return _failed(f"{type(error).__name__}: {error} (run again with --debug for the whole story)", 1)
+    return 0
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"twin: {message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, call: Any, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.set_defaults(command=call)
+        return sub
+
+    sub = command("run", _run, "Run a scenario; run it again to go on where it stopped.")
+    sub.add_argument("scenario", type=Path)
+    sub.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
+    sub.add_argument("--workers", type=_positive, default=2, help="threads that simulate")
+    sub.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
+
+    sub = command("fit", _fit, "Fit models to behaviour: an HDF5 rollout or a csv file.")
+    sub.add_argument("data", type=Path)
+    sub.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
+    sub.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
+    sub.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
+    sub.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
+    sub.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
+
+    sub = command("import", _import, "Turn a csv file of behaviour into an HDF5 rollout.")
+    sub.add_argument("source", type=Path)
+    sub.add_argument("destination", type=Path)
+
+    sub = command("info", _info, "Say what an HDF5 rollout holds.")
+    sub.add_argument("file", type=Path)
+    sub = command("verify", _verify, "Check an HDF5 rollout against its content hash.")
+    sub.add_argument("file", type=Path)
+    sub = command("report", _report, "Make the figures and the page of a run folder again.")
+    sub.add_argument("folder", type=Path)
+    sub = command("bench", _bench, "Measure the speed of every hot path on this machine.")
+    sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    sub.add_argument("--quick", action="store_true", help="smaller sizes; under a minute")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of at least 1")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from twin.scenario import load, to_toml
+
+    study = load(options.scenario, options.set)
+    if options.dry_run:
+        print(to_toml(study), end="")
+        return
+    _run_study(study, options.out or Path("runs") / study.name, options.workers)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from twin.run import read_behavior
+    from twin.scenario import apply_changes, parse
+
+    read_behavior(options.data)  # whatever is wrong with the file is said before anything is made
+    name = options.data.name.split(".")[0]
+    inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
+    if options.features:
+        inference["features"] = options.features.split(",")
+    apply_changes(inference, options.set)
+    table = {
+        "kind": "fit",
+        "name": f"fit-{name}",
+        "data": str(options.data.resolve()),
+        "future": options.future,
+        "inference": inference,
+    }
+    study = parse(table, "twin fit")
+    _run_study(study, options.out or Path("runs") / study.name, 1)
+
+
+def _run_study(study: Any, out: Path, workers: int) -> None:
+    from twin.run import run
+    from twin.summary import summary
+
+    print(summary(run(study, out, progress=True, workers=workers)))
+    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from twin.data.formats.csv import read_csv
+    from twin.data.store import write_rollout
+
+    rollout = read_csv(options.source)
+    write_rollout(rollout, options.destination)
+    sessions = len(rollout.sessions.start)
+    print(f"{options.destination}: {rollout.n_mice} mice, {sessions} sessions, {len(rollout)} trials")
+
+
+def _info(options: argparse.Namespace) -> None:
+    import json
+
+    from twin.data.store import describe
+
+    print(json.dumps(describe(options.file), indent=1))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from twin.data.store import verify
+
+    print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from twin.scenario import load
+
+    _run_study(load(options.folder / "scenario.toml"), options.folder, 1)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    import json
+
+    from twin.bench import bench
+
+    results = bench(quick=options.quick)
+    if options.json:
+        print(json.dumps(results, indent=1))
+        return
+    for row in results["results"]:
+        print(f"{row['name']:28s} {row['value']:14.4g} {row['unit']:22s} {row['settings']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

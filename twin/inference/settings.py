@@ -1,0 +1,59 @@
+"""What can be fitted, by name, and the settings of each; apart from the models so that a scenario is checked without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.network import NetworkSettings
+from agents.rules import RULES
+from envs.names import suggest
+
+Strategy = Literal["loop", "fused"]
+
+
+class RuleSettings(BaseModel):
+    """How a closed-form rule is fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fixed: dict[str, float] = Field({}, description="parameters whose values are known")
+    free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
+
+
+class TrainSettings(BaseModel):
+    """How a neural rule is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(80, ge=1)
+    rate: float = Field(0.01, gt=0, description="peak learning rate of Adam")
+    warm_up: float = Field(0.05, ge=0, lt=1, description="fraction of the training over which the rate rises")
+    batch: int = Field(16, ge=1, description="mice in a minibatch")
+    weight_decay: float = Field(0.0, ge=0)
+    patience: int = Field(25, ge=1, description="epochs without a better held-out score after which training stops")
+    segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
+    strategy: Strategy = "fused"
+    seed: int = Field(0, ge=0)
+
+
+class NeuralSettings(NetworkSettings, TrainSettings):
+    """How a neural rule is built and trained."""
+
+    initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
+
+
+SETTINGS: dict[str, type[BaseModel]] = {
+    "static-glm": RuleSettings,
+    **{name: RuleSettings for name in RULES if name != "static"},
+    "dnnglm": NeuralSettings,
+    "rnnglm": NeuralSettings,
+}
+
+
+def find_settings(model: str) -> type[BaseModel]:
+    """The settings of a model. Raises ValueError naming the nearest known model."""
+    if model not in SETTINGS:
+        raise ValueError(suggest("model", model, SETTINGS))
+    return SETTINGS[model]

@@ -1,0 +1,162 @@
+"""Running a study: its jobs in order, each kept in the run folder, so that running it again does only what is missing.
+
+scenario.toml   the study, every default written out
+rollouts.h5     the simulated trials (cohort, recovery)
+fits/<model>/   one fitted model each: card.json, and model.safetensors of a network
+results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twin.data.formats.csv import read_csv
+from twin.data.rollout import Rollout
+from twin.data.store import read_rollout, versions, write_rollout
+from twin.data.trials import Trials
+from twin.evaluation.behavior import behavior
+from twin.scenario import CohortStudy, FitStudy, Inference, RecoveryStudy, Study, to_toml
+from twin.simulate import simulate
+
+
+def run(study: Study, out: Path, *, progress: bool = False, workers: int = 2) -> dict[str, Any]:
+    """Do what is missing of a study in its folder and return the results.
+
+    Raises ValueError if the folder holds another study, or data are not what the study needs.
+    """
+    folder = _Folder(out, study)
+    started = time.perf_counter()
+    results = _KINDS[type(study)](study, folder, progress, workers)
+    seconds = time.perf_counter() - started
+    head = {"kind": study.kind, "scenario": study.name, "seed": study.seed, "versions": versions(), "seconds": seconds}
+    folder.write("results.json", json.dumps(_plain(head | results), indent=1))
+    folder.log(f"done in {seconds:.1f} s")
+    return head | results
+
+
+class _Folder:
+    """The run folder of one study."""
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path, text = path, to_toml(study)
+        before = path / "scenario.toml"
+        if before.is_file() and before.read_text() != text:
+            raise ValueError(f"{path}: holds the run of another scenario ({before} differs); give another --out, or remove it")
+        path.mkdir(parents=True, exist_ok=True)
+        self.scenario = text
+        self.write("scenario.toml", text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file so that nobody sees half of it."""
+        partial = self.path / f"{name}.tmp"
+        partial.write_text(text)
+        os.replace(partial, self.path / name)
+
+    def log(self, line: str) -> None:
+        """Add a line to log.txt."""
+        with open(self.path / "log.txt", "a") as file:
+            file.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
+
+
+def _rollout(study: CohortStudy, folder: _Folder, progress: bool, workers: int) -> Rollout:
+    """The study's trials, from its folder or simulated."""
+    path = folder.path / "rollouts.h5"
+    if path.is_file():
+        try:
+            return read_rollout(path)
+        except ValueError as error:
+            folder.log(f"simulating again: {error}")
+    length = {"trials": study.run.trials, "sessions": study.run.sessions}
+    started = time.perf_counter()
+    rollout = simulate(study.cohort, study.protocol, **length, seed=study.seed, workers=workers, progress=progress)
+    folder.log(f"simulated {rollout.n_mice} mice, {len(rollout)} trials in {time.perf_counter() - started:.2f} s")
+    write_rollout(rollout, path, folder.scenario)
+    return rollout
+
+
+def _fits(
+    inference: Inference, trials: Trials, folder: _Folder, progress: bool, known: np.ndarray | None = None
+) -> dict[str, tuple[Any, float]]:
+    """Every model's fit and the seconds it took, from the folder or fitted to the trials."""
+    from twin.inference.models import fit, load_fit, save_fit  # torch is loaded once there is something to fit
+
+    fits = {}
+    for model in inference.models:
+        place = folder.path / "fits" / model
+        if not (place / "card.json").is_file():
+            started = time.perf_counter()
+            done = fit(trials, model, initial_weights=known, progress=progress, **inference.settings(model))
+            seconds = time.perf_counter() - started
+            save_fit(done, place, {"seconds": seconds, "trials": int(trials.mask.sum()), "versions": versions()})
+            folder.log(f"fitted {model} in {seconds:.1f} s")
+        fits[model] = load_fit(place), json.loads((place / "card.json").read_text())["seconds"]
+    return fits
+
+
+def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+    from twin.report.pages import cohort_page
+
+    rollout = _rollout(study, folder, progress, workers)
+    results = behavior(rollout)
+    cohort_page(folder.path, study, rollout, results)
+    return results
+
+
+def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+    rollout = _rollout(study, folder, progress, workers)
+    trials = Trials.from_rollout(rollout, study.inference.features)
+    first = rollout.weights[rollout.starts[:-1]].astype(float) if trials.features == rollout.features else None
+    fits = _fits(study.inference, trials, folder, progress, first)
+
+    from twin.evaluation.recovery import recovery
+    from twin.report.pages import recovery_page
+
+    models = {name: recovery(fit, study.cohort, rollout, trials) | {"seconds": s} for name, (fit, s) in fits.items()}
+    results = behavior(rollout) | {"models": models}
+    recovery_page(folder.path, study, rollout, trials, {name: fit for name, (fit, _) in fits.items()}, results)
+    return results
+
+
+def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+    rollout = read_behavior(study.data)
+    everything = Trials.from_rollout(rollout, study.inference.features or ("stimulus", "bias"))
+    train, future = everything.split(study.future) if study.future else (everything, None)
+    fits = _fits(study.inference, train, folder, progress)
+
+    from twin.evaluation.scores import compare
+    from twin.report.pages import fit_page
+
+    results = behavior(rollout) | compare(fits, train, future)
+    fit_page(folder.path, study, rollout, train, {name: fit for name, (fit, _) in fits.items()}, results)
+    return results
+
+
+def read_behavior(path: Path) -> Rollout:
+    """Trials from an HDF5 rollout or, by its name's ending, a csv file."""
+    return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
+
+
+_KINDS: dict[type[Study], Callable[..., dict[str, Any]]] = {
+    CohortStudy: _run_cohort,
+    RecoveryStudy: _run_recovery,
+    FitStudy: _run_fit,
+}
+
+
+def _plain(value: Any) -> Any:
+    """The same for JSON, which has no NaN nor infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

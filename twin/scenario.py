@@ -1,0 +1,196 @@
+"""A scenario: strict TOML that says what to study, as a validated Study.
+
+Errors name the file, the key and the nearest key there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from envs.names import suggest
+from envs.protocols import Protocol, protocol_table
+from twin.cohort import Cohort
+from twin.inference.settings import SETTINGS, find_settings
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunLength(_Table):
+    """How long each mouse is trained."""
+
+    trials: int | None = Field(None, ge=1)
+    sessions: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.trials is None) == (self.sessions is None):
+            raise ValueError("give exactly one of `trials` and `sessions`")
+        return self
+
+
+class Inference(BaseModel):
+    """Which models are fitted; a table named like a model holds its settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    models: tuple[str, ...] = Field(min_length=1)
+    features: tuple[str, ...] | None = Field(None, description="features of the fitted models; default: the cohort's")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in self.models:
+            find_settings(name)
+        for name, table in (self.model_extra or {}).items():
+            if name not in SETTINGS:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
+            if not isinstance(table, dict):
+                raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
+            try:
+                SETTINGS[name](**table)
+            except ValidationError as error:
+                raise ValueError(explain(SETTINGS[name], error, f"{name}.")) from None
+        return self
+
+    def settings(self, model: str) -> dict[str, Any]:
+        """The settings given for a model."""
+        return dict((self.model_extra or {}).get(model, {}))
+
+
+class Study(_Table):
+    """A parsed scenario."""
+
+    kind: str
+    name: str = Field(pattern=r"^[\w.-]+$", description="names the run folder")
+    seed: int = Field(1, ge=0)
+
+
+class CohortStudy(Study):
+    """Simulate a cohort and describe how it learns."""
+
+    cohort: Cohort
+    protocol: Annotated[Protocol, BeforeValidator(protocol_table)]
+    run: RunLength
+
+
+class RecoveryStudy(CohortStudy):
+    """Simulate a cohort, fit models to it, and compare them with the truth."""
+
+    inference: Inference
+
+
+class FitStudy(Study):
+    """Fit models to recorded behaviour."""
+
+    data: Path
+    future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
+    inference: Inference
+
+
+KINDS: dict[str, type[Study]] = {"cohort": CohortStudy, "recovery": RecoveryStudy, "fit": FitStudy}
+
+
+class ScenarioError(ValueError):
+    """A scenario is wrong; the message names file and key and says what was expected."""
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
+    """The study a scenario file describes, with `key.path=value` changes. Raises ScenarioError or FileNotFoundError."""
+    path = Path(path)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise FileNotFoundError(f"{path}: no such scenario{hint}")
+    try:
+        table = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: not valid TOML: {error}") from None
+    apply_changes(table, changes)
+    if isinstance(table.get("data"), str):  # as the user stands, or beside the scenario
+        here = Path(table["data"])
+        table["data"] = str((here if here.exists() else path.parent / here).resolve())
+    return parse(table, str(path))
+
+
+def parse(table: dict[str, Any], source: str) -> Study:
+    """A study from its table; `source` is named in errors. Raises ScenarioError."""
+    kind = table.get("kind")
+    if kind not in KINDS:
+        raise ScenarioError(f"{source}: {suggest('kind', kind, KINDS)}")
+    try:
+        return KINDS[kind](**table)
+    except ValidationError as error:
+        raise ScenarioError(f"{source}: {explain(KINDS[kind], error)}") from None
+
+
+def to_toml(study: Study) -> str:
+    """The study as a scenario file, every default written out."""
+    return tomli_w.dumps(study.model_dump(mode="json", exclude_none=True))
+
+
+def apply_changes(table: dict[str, Any], changes: Sequence[str]) -> None:
+    """Make `key.path=value` changes in a table; a value that is not TOML is taken as text. Raises ScenarioError."""
+    for change in changes:
+        key, found, text = change.partition("=")
+        if not found:
+            raise ScenarioError(f"--set {change!r}: expected key.path=value, for instance cohort.mice=100")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *path, last = key.strip().split(".")
+        inside = table
+        for part in path:
+            inside = inside.setdefault(part, {})
+            if not isinstance(inside, dict):
+                raise ScenarioError(f"--set {change!r}: {part!r} is a value, not a table")
+        inside[last] = value
+
+
+def explain(model: type[BaseModel], error: ValidationError, prefix: str = "") -> str:
+    """All that is wrong, in one paragraph; what only follows from an error further inside is left out."""
+    every = error.errors()
+    inner = [one for one in every if not any(o["loc"][: len(one["loc"])] == one["loc"] and o is not one for o in every)]
+    return "; ".join(_explain_one(model, one, prefix) for one in inner)
+
+
+def _explain_one(model: type[BaseModel], error: Any, prefix: str) -> str:
+    where = prefix + ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        table = prefix + "".join(f"{part}." for part in error["loc"][:-1])
+        return suggest(
+            f"key in [{table.rstrip('.')}]:" if table else "key", error["loc"][-1], _fields_at(model, error["loc"][:-1])
+        )
+    if error["type"] == "missing":
+        return f"key {where!r} is missing"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    given = f" (given: {error['input']!r})" if error["type"] not in ("value_error", "assertion_error") else ""
+    return f"{where}: {text[0].lower() + text[1:]}{given}" if where else text
+
+
+def _fields_at(model: Any, path: Sequence[Any]) -> list[str]:
+    """Keys a table may have, found by following the path through the models."""
+    for part in path:
+        if isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        field = model.model_fields.get(part)
+        model = _table_in(field.annotation) if field else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _table_in(annotation: Any) -> Any:
+    """The first table type inside an annotation such as tuple[Stage, ...] or Transition | None."""
+    if typing.get_origin(annotation) in (tuple, dict, typing.Union, types.UnionType, Annotated):
+        found = [_table_in(a) for a in typing.get_args(annotation)]
+        return next((f for f in found if f is not None), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
