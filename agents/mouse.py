@@ -8,31 +8,34 @@ from typing import Any
 
 import numpy as np
 
+from agents.behavior import response_time
 from agents.features import feature_codes, fill_features, remember
 from agents.learning import compile_learn, new_memory
-from agents.policy import p_right, with_lapses
+from agents.policy import evidence, sigmoid, with_lapses
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.compiled import kernel, loop
 from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, mouse_key, normal, uniform
 
+NO_GO_ACTION = 2  # of the Gymnasium environments
+RESPONSE_WINDOW = 60.0  # seconds; a mouse that has not answered by then makes no choice (the rig's time-out)
+
 
 @kernel
-def decide(
-    weights: np.ndarray,
-    x: np.ndarray,
-    previous: np.ndarray,
-    codes: np.ndarray,
-    lapses: np.ndarray,
-    contrast: float,
-    key: np.uint64,
-    trial: int,
-) -> tuple:
-    """See one stimulus: (choice, P(right) before lapses, P(right)); the features are left in x (K,)."""
-    fill_features(x, codes, contrast, previous)
-    p = p_right(weights, x)
+def decide(memory: Any, codes: np.ndarray, lapses: np.ndarray, traits: np.ndarray, contrast: float, when: Any) -> tuple:
+    """See one stimulus: (choice, response time, P(right) before lapses, P(right)); the features are left in memory.x (K,).
+
+    `memory` has weights, x and previous; `when` is (key, trial, session, session_trial), all the randomness there is. An
+    answer that would come after the response window is none: choice -1.
+    """
+    fill_features(memory.x, codes, contrast, memory.previous)
+    logit = evidence(memory.weights, memory.x)
+    p = sigmoid(logit)
     lapsed = with_lapses(p, lapses[0], lapses[1])
-    return (1 if uniform(key, trial, CHOICE) < lapsed else 0), p, lapsed
+    seconds = response_time(traits, logit, when)
+    if seconds < 0.0 or seconds >= RESPONSE_WINDOW:
+        return -1, RESPONSE_WINDOW, p, lapsed
+    return (1 if uniform(when[0], when[1], CHOICE) < lapsed else 0), seconds, p, lapsed
 
 
 @kernel
@@ -79,7 +82,16 @@ class Mouse:
     """One virtual mouse: `act` on an observation, then `learn` from the reward; `start_session` after each reset.
 
     parameters: natural values by name (`rate`, `initial_weight.bias`, ...); the rest keep their defaults. `key` from
-    `envs.draws.mouse_key`: with the key of the environment's mouse, the loop gives the trials of `twin.simulate` exactly.
+    `envs.draws.mouse_key`: with the key of the environment's mouse, the loop gives the trials of `twin.simulate` exactly:
+
+        observation, info = env.reset(seed=1)
+        mouse = Mouse(key=info["key"])
+        while not over:
+            action = mouse.act(observation)
+            observation, reward, _, over, info = env.unwrapped.respond(action, mouse.response_time)
+            mouse.learn(reward, info["choice"])
+
+    With `env.step(action)` instead, every response takes the environment's own `response_time`.
     """
 
     def __init__(
@@ -102,45 +114,50 @@ class Mouse:
         self._key = np.uint64(mouse_key(0, 0) if key is None else key)
         self._memory = new_memory(self.rule, self._unpacked.initial_weight[0])
         self._finish = compile_finish(self.rule)
-        self._trial = 0
+        self._trial = self._session = self._session_trial = 0
 
     @property
     def weights(self) -> np.ndarray:
         """Weights that will produce the next choice, (K,)."""
         return self._memory.weights.copy()
 
+    @property
+    def response_time(self) -> float:
+        """Seconds from stimulus onset that the last choice took; the response window for a no-go."""
+        return self._response_time
+
     def start_session(self) -> None:
-        """Begin a day; the first call, before any trial, changes nothing."""
-        if self._trial:
+        """Begin a day; before the first trial of a session it changes nothing."""
+        if self._session_trial:
             sleep(self._memory.weights, self._memory.previous, self._unpacked.day_noise[0], self._key, self._trial)
+            self._session += 1
+            self._session_trial = 0
 
     def act(self, observation: Any) -> int:
-        """Choice (0 left, 1 right) on an observation, the signed contrast as an array of one."""
+        """Action (0 left, 1 right, 2 no-go) on an observation, the signed contrast as an array of one."""
         self._contrast = float(observation[0])
-        memory = self._memory
-        self._choice, self._p, _ = decide(
-            memory.weights,
-            memory.x,
-            memory.previous,
-            self._codes,
-            self._unpacked.lapses[0],
-            self._contrast,
-            self._key,
-            self._trial,
+        u, when = self._unpacked, (self._key, self._trial, self._session, self._session_trial)
+        self._choice, self._response_time, self._p, _ = decide(
+            self._memory, self._codes, u.lapses[0], u.behavior[0], self._contrast, when
         )
-        return self._choice
+        return self._choice if self._choice >= 0 else NO_GO_ACTION
 
-    def learn(self, reward: float) -> None:
-        """Learn from the reward (0 or 1) of the last choice."""
+    def learn(self, reward: float, choice: int | None = None) -> None:
+        """Learn from the reward (0 or 1) of the last choice.
+
+        `choice` is what the rig recorded, `info["choice"]`, where it may differ from the action: a rig with a response
+        window of less than 60 s, or one that takes no responses (habituation).
+        """
         self._finish(
             self._memory,
             self._unpacked.rule[0],
             self._unpacked.trial_noise[0],
             self._contrast,
-            self._choice,
+            self._choice if choice is None else choice,
             int(reward),
             self._p,
             self._key,
             self._trial,
         )
         self._trial += 1
+        self._session_trial += 1

@@ -23,12 +23,18 @@ def sigmoid(logit: float) -> float:
 
 
 @kernel
-def p_right(weights: np.ndarray, x: np.ndarray) -> float:
-    """Probability of a right choice before lapses; weights and x are (K,)."""
+def evidence(weights: np.ndarray, x: np.ndarray) -> float:
+    """The decision variable w . x, the logit of a right choice before lapses; weights and x are (K,)."""
     logit = 0.0
     for k in range(x.shape[0]):
         logit += weights[k] * x[k]
-    return sigmoid(logit)
+    return logit
+
+
+@kernel
+def p_right(weights: np.ndarray, x: np.ndarray) -> float:
+    """Probability of a right choice before lapses; weights and x are (K,)."""
+    return sigmoid(evidence(weights, x))
 
 
 @kernel

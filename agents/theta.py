@@ -1,7 +1,7 @@
 """Where each parameter of a mouse stands in its row of theta.
 
 theta is (mice, parameters), natural units: the rule's parameters first, then the traits every mouse has (initial weights,
-noise, lapses).
+noise, lapses, response times).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.behavior import BEHAVIOR
 from agents.features import feature_codes
 from agents.parameters import Parameter
 from agents.rules import Rule
@@ -25,6 +26,7 @@ TRAITS = (
     Parameter("day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", per_weight=True),
     Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli"),
     Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli"),
+    *BEHAVIOR,
 )
 
 
@@ -36,6 +38,7 @@ class Unpacked(NamedTuple):
     trial_noise: np.ndarray  # (M, K)
     day_noise: np.ndarray  # (M, K)
     lapses: np.ndarray  # (M, 2) low, high
+    behavior: np.ndarray  # (M, B) the traits of `agents.behavior`, in their order
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,6 @@ class Layout:
         """theta (M, P), real or complex, by what it is for."""
         traits = self._per_weight(TRAITS)
         rule = self._per_weight(self.rule.parameters)
-        return Unpacked(
-            np.ascontiguousarray(theta[:, rule]),
-            *(np.ascontiguousarray(theta[:, traits[:, i]]) for i in range(3)),
-            np.ascontiguousarray(theta[:, traits[0, 3:]]),
-        )
+        per_weight = [theta[:, traits[:, i]] for i in range(3)]
+        of_mouse = [theta[:, traits[0, 3:5]], np.real(theta[:, traits[0, 5:]])]
+        return Unpacked(*(np.ascontiguousarray(part) for part in [theta[:, rule], *per_weight, *of_mouse]))

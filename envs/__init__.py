@@ -2,9 +2,48 @@
 
 import gymnasium as gym
 
-from envs.protocols import PROTOCOLS, Protocol, Stage, Transition, load_protocol
+from envs.protocols import (
+    PROTOCOLS,
+    Blocks,
+    Contingency,
+    Protocol,
+    Stage,
+    Transition,
+    load_protocol,
+    read_protocol,
+    write_protocol,
+)
 
-if "IBL/TrainingChoiceWorld-v0" not in gym.registry:
-    gym.register("IBL/TrainingChoiceWorld-v0", entry_point="envs.scalar:ChoiceWorldEnv", kwargs={"protocol": "ibl-documented"})
+# Gymnasium id and the protocol it stands for; any other is `gym.make(id, protocol=...)`.
+WORLDS = {
+    "IBL/TrainingChoiceWorld-v0": "ibl-documented",
+    "IBL/BiasedChoiceWorld-v0": "biased",
+    "IBL/EphysChoiceWorld-v0": "ephys",
+    "IBL/AdvancedChoiceWorld-v0": "advanced",
+    "IBL/HabituationChoiceWorld-v0": "habituation",
+}
 
-__all__ = ["PROTOCOLS", "Protocol", "Stage", "Transition", "load_protocol"]
+for _id, _protocol in WORLDS.items():
+    if _id not in gym.registry:
+        # The environments check actions and the order of calls themselves; Gymnasium's wrappers would double a step's cost.
+        gym.register(
+            _id,
+            entry_point="envs.scalar:ChoiceWorldEnv",
+            vector_entry_point="envs.vector:ChoiceWorldVectorEnv",
+            kwargs={"protocol": _protocol},
+            order_enforce=False,
+            disable_env_checker=True,
+        )
+
+__all__ = [
+    "PROTOCOLS",
+    "WORLDS",
+    "Blocks",
+    "Contingency",
+    "Protocol",
+    "Stage",
+    "Transition",
+    "load_protocol",
+    "read_protocol",
+    "write_protocol",
+]

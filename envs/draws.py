@@ -20,6 +20,8 @@ from envs.compiled import kernel
 
 # One stream for each thing that is drawn on a trial. Weight k takes the noise streams' number plus k.
 CONTRAST, SIDE, DEBIAS, CHOICE = 1, 2, 3, 4
+QUIESCENCE, BLOCK_LENGTH, BLOCK_SIDE, HABITUATION, PHASE = 5, 6, 7, 8, 9
+RESPONSE_TIME, NO_GO, ENGAGEMENT = 10, 11, 12  # ENGAGEMENT is drawn once a session: its "trial" is the session
 TRIAL_NOISE, DAY_NOISE = 1_000, 2_000
 # Draws that belong to a mouse and not to one of its trials: its parameters (see `twin.cohort`).
 PARAMETER = 1_000_000
@@ -60,6 +62,12 @@ def normal(key: np.uint64, trial: int, stream: int) -> float:
     """Standard normal draw (Box & Muller 1958); its second uniform comes from a stream of its own."""
     radius = math.sqrt(-2.0 * math.log(uniform(key, trial, stream)))
     return radius * math.cos(2.0 * math.pi * uniform(key, trial, stream + _ANGLE))
+
+
+@kernel
+def truncated_exponential(u: float, mean: float, at_low: float, at_high: float) -> float:
+    """Quantile at `u` of an exponential cut to [low, high], given exp(-low / mean) and exp(-high / mean)."""
+    return -mean * math.log(at_low - u * (at_low - at_high))
 
 
 @njit(cache=True)

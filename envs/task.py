@@ -1,8 +1,7 @@
 """One trial of the IBL task on one mouse record: what the rig shows (`draw`) and what it makes of the choice (`score`).
 
-Read it beside the protocol tables. A trial is `draw`, a choice by somebody, `score`; sessions begin in `envs.session`.
-Performance buffers are the last 50 outcomes as bits of one integer, newest lowest, so a buffer is pushed by a shift and
-judged by counting bits.
+Read it beside the protocol tables. A trial is `draw`, a choice and its response time by somebody, `score`; the mechanisms
+are in modules of their own (`stages`, `debias`, `blocks`, `slowing`) and sessions begin in `envs.session`.
 
 Every function works on one numpy record in place and is compiled by numba; plain Python gives the same trials.
 Source: iblrig `choiceworld.py` and the training task's `task.py`, as restated in the protocol files.
@@ -10,126 +9,127 @@ Source: iblrig `choiceworld.py` and the training task's `task.py`, as restated i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+import math
+from typing import Any
 
-import numpy as np
-
+from envs.blocks import balanced_cell, next_block_trial, table_cell
 from envs.compiled import kernel
-from envs.draws import CONTRAST, DEBIAS, SIDE, normal, uniform
-from envs.protocols.tables import MAX_CONTRASTS, WINDOW
-from envs.records import record_dtype
+from envs.debias import place_repeat, record_response, repeats
+from envs.draws import CONTRAST, HABITUATION, QUIESCENCE, SIDE, normal, truncated_exponential, uniform
+from envs.slowing import add_response_time
+from envs.stages import advance_stage, record_outcome
 
-DEBIAS_SD = 0.5  # of the normal draw that places a repeat (iblrig)
-
-_ONE = np.uint64(1)
-_WINDOW_BITS = np.uint64((1 << WINDOW) - 1)
-
-
-@dataclass(frozen=True)
-class MouseRecord:
-    """The rig's state for one mouse (one numpy record)."""
-
-    key: np.uint64
-    trial: np.int64  # trials of this mouse so far, over all sessions
-    session: np.int64
-    session_trial: np.int64
-    stage: np.int64
-    kept_stage: np.int64  # stage at the end of the last session that was long enough to count
-    stage_trials: np.int64  # trial starts in this stage in this session
-    contrast_index: np.int64
-    contrast: np.float32  # signed, positive = right
-    side: np.int8  # +1 right, -1 left: the rewarded side, also at zero contrast
-    probability_left: np.float32
-    is_repeat: np.bool_
-    error: np.bool_  # was the previous trial of this session one that debiasing repeats?
-    responses: np.uint64  # last responses of this session as bits, right = 1, newest lowest
-    n_responses: np.int64
-    outcomes: Annotated[np.uint64, (2, MAX_CONTRASTS)]  # last 50 outcomes as bits, [right?, contrast]
-    water_ul: np.float64  # delivered in this session
-
-
-MOUSE_DTYPE = record_dtype(MouseRecord)
+# Time without movement before the stimulus: .2 s plus an exponential of mean .35 s cut to [.2, .5] s (iblrig, all rigs).
+QUIESCENCE_MEAN, QUIESCENCE_BASE = 0.35, 0.2
+_AT_LOW, _AT_HIGH = math.exp(-0.2 / QUIESCENCE_MEAN), math.exp(-0.5 / QUIESCENCE_MEAN)
+HABITUATION_MEAN, HABITUATION_SD = 10.0, 2.0  # seconds until an uncoupled stimulus jumps to the centre (iblrig)
 
 
 @kernel
-def count_bits(bits: np.uint64) -> int:
-    """Number of set bits."""
-    count = 0
-    while bits != 0:
-        bits &= bits - _ONE
-        count += 1
-    return count
+def draw_contrast(protocol: Any, mouse: Any) -> int:
+    """Number of a contrast drawn from the stage's set."""
+    u = uniform(mouse.key, mouse.trial, CONTRAST)
+    index = 0
+    while u >= protocol.cumulative[mouse.stage, index]:
+        index += 1
+    return index
 
 
 @kernel
-def _mastered(protocol: Any, mouse: Any) -> bool:
-    """Is every contrast of the stage's transition mastered on both sides?"""
-    for c in range(protocol.n_contrasts):
-        if protocol.advance_contrast[mouse.stage, c]:
-            for right in range(2):
-                if count_bits(mouse.outcomes[right, c]) < protocol.advance_correct[mouse.stage]:
-                    return False
-    return True
+def _show(protocol: Any, mouse: Any, index: int, right: bool) -> None:
+    mouse.contrast_index = index
+    mouse.side = 1 if right else -1
+    mouse.contrast = mouse.side * protocol.contrasts[index]
 
 
 @kernel
-def _advance_stage(protocol: Any, mouse: Any) -> None:
-    """At most one step per trial, judged before the trial is drawn; the counter includes the trial about to start."""
-    mouse.stage_trials += 1
-    if mouse.stage == protocol.n_stages - 1:
+def present(protocol: Any, mouse: Any, drawn: int) -> None:
+    """Show contrast number `drawn`, or what debiasing puts in its place, on one of the sides."""
+    mouse.is_repeat = repeats(protocol, mouse, drawn)
+    if mouse.is_repeat:
+        right = place_repeat(protocol, mouse, drawn)
+        _show(protocol, mouse, mouse.contrast_index, right)
         return
-    needed = protocol.advance_trials[mouse.stage]
-    if (mouse.stage_trials >= needed) if needed > 0 else _mastered(protocol, mouse):
-        mouse.stage += 1
-        mouse.stage_trials = 0
+    left = mouse.probability_left
+    if mouse.held >= 0:  # a chain of repeats has ended
+        drawn, left, mouse.held = mouse.held, mouse.held_left, -1
+    if protocol.zero_contrast_left and protocol.contrasts[drawn] == 0.0:
+        left = 1.0
+    _show(protocol, mouse, drawn, uniform(mouse.key, mouse.trial, SIDE) >= left)
 
 
 @kernel
-def _right_fraction(protocol: Any, mouse: Any) -> float:
-    """Fraction of rightward responses among the last ones of this session (no-gos left out)."""
-    n = min(mouse.n_responses, protocol.debias_responses)
-    if n == 0:
-        return 0.5
-    return count_bits(mouse.responses & ((_ONE << np.uint64(n)) - _ONE)) / n
+def begin_trial(protocol: Any, mouse: Any) -> None:
+    """All that is settled before a stimulus is drawn: the stage, the block, the time without movement."""
+    advance_stage(protocol, mouse)
+    mouse.probability_left = protocol.left[mouse.stage]
+    if protocol.blocked[mouse.stage]:
+        next_block_trial(protocol, mouse)
+        mouse.probability_left = mouse.block_left
+    mouse.start_time = mouse.clock
+    u = uniform(mouse.key, mouse.trial, QUIESCENCE)
+    mouse.quiescence = QUIESCENCE_BASE + truncated_exponential(u, QUIESCENCE_MEAN, _AT_LOW, _AT_HIGH)
 
 
 @kernel
 def draw(protocol: Any, mouse: Any) -> None:
     """Prepare the next trial: stage, contrast and side."""
-    _advance_stage(protocol, mouse)
-    stage = mouse.stage
-    mouse.probability_left = protocol.left[stage]
-    mouse.is_repeat = mouse.error and protocol.debias[stage] != 0
-    if mouse.is_repeat:  # same contrast; P(right) = Phi((m - .5) / .5), m the right fraction: towards the neglected side
-        right = _right_fraction(protocol, mouse) + DEBIAS_SD * normal(mouse.key, mouse.trial, DEBIAS) >= 0.5
+    begin_trial(protocol, mouse)
+    balanced = protocol.blocked[mouse.stage] and mouse.balance_total > 0
+    if balanced or protocol.tabled[mouse.stage]:
+        cell = balanced_cell(mouse) if balanced else table_cell(protocol, mouse)
+        mouse.is_repeat = False
+        _show(protocol, mouse, cell // 2, cell % 2 == 1)
     else:
-        u = uniform(mouse.key, mouse.trial, CONTRAST)
-        index = 0
-        while index < protocol.n_contrasts - 1 and u >= protocol.cumulative[stage, index]:
-            index += 1
-        mouse.contrast_index = index
-        right = uniform(mouse.key, mouse.trial, SIDE) >= mouse.probability_left
-    mouse.side = 1 if right else -1
-    mouse.contrast = mouse.side * protocol.contrasts[mouse.contrast_index]
+        present(protocol, mouse, draw_contrast(protocol, mouse))
 
 
 @kernel
-def score(protocol: Any, mouse: Any, choice: int) -> int:
-    """Reward (0 or 1) of a choice (0 left, 1 right, -1 no-go), and all that the rig remembers of the trial."""
+def _reward(protocol: Any, mouse: Any, right: int) -> float:
+    """Water of a correct answer, microlitres."""
+    if protocol.tabled[mouse.stage]:
+        return protocol.cell_reward[mouse.stage, 2 * mouse.contrast_index + right]
+    return mouse.reward_ul
+
+
+@kernel
+def _settle(protocol: Any, mouse: Any, choice: int, response_time: float) -> None:
+    """The choice and response time as the rig takes them: an answer after the window is none."""
+    if not protocol.coupled:
+        choice = -1
+        response_time = max(0.0, HABITUATION_MEAN + HABITUATION_SD * normal(mouse.key, mouse.trial, HABITUATION))
+    elif choice < 0 or response_time >= protocol.response_window_s:
+        choice, response_time = -1, protocol.response_window_s
+    mouse.choice, mouse.response_time = choice, response_time
+
+
+@kernel
+def _feedback_time(protocol: Any, choice: int, correct: bool) -> float:
+    if correct:
+        return protocol.correct_s
+    return protocol.error_s if choice >= 0 else protocol.no_go_s
+
+
+@kernel
+def score(protocol: Any, mouse: Any, choice: int, response_time: float) -> int:
+    """Reward (0 or 1) of a choice (0 left, 1 right, -1 no-go), and all that the rig remembers of the trial.
+
+    `response_time` is in seconds from stimulus onset. What the rig made of the two is left in the record's `choice` and
+    `response_time`, the water in `drop_ul`.
+    """
+    _settle(protocol, mouse, choice, response_time)
+    taken = int(mouse.choice)
     right = 1 if mouse.side > 0 else 0
-    correct = choice == right
-    outcome = _ONE if correct else np.uint64(0)
-    index = mouse.contrast_index
-    mouse.outcomes[right, index] = ((mouse.outcomes[right, index] << _ONE) | outcome) & _WINDOW_BITS
-    if choice >= 0:
-        mouse.responses = (mouse.responses << _ONE) | np.uint64(choice)
-        mouse.n_responses += 1
-    repeatable = protocol.contrasts[index] >= protocol.debias_contrast
-    mouse.error = repeatable and not correct and (choice >= 0 or protocol.debias_after_no_go)
+    correct = taken == right or not protocol.coupled
+    if not protocol.adaptive_only:
+        record_outcome(mouse, right, correct)
+    record_response(protocol, mouse, taken, correct)
+    if protocol.slow_factor > 0.0:
+        add_response_time(mouse)
+    feedback = _feedback_time(protocol, taken, correct)
+    mouse.clock = mouse.start_time + mouse.quiescence + mouse.response_time + feedback + protocol.iti_s
+    mouse.drop_ul = _reward(protocol, mouse, right) if correct else 0.0
+    mouse.water_ul += mouse.drop_ul
     mouse.trial += 1
     mouse.session_trial += 1
-    if not correct:
-        return 0
-    mouse.water_ul += protocol.reward_ul
-    return 1
+    return 1 if correct else 0

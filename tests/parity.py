@@ -16,8 +16,9 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.simulate import simulate
 
-MICE, TRIALS, SEED = 2, 1300, 11  # more than two sessions, so that a night lies within
-CASES = [(rule, protocol) for rule in RULES for protocol in PROTOCOLS]
+MICE, TRIALS, SEED = 2, 1000, 11  # more than one session, so that a night lies within
+CASES = [(rule, "ibl-documented") for rule in RULES] + [("full-mouse", name) for name in PROTOCOLS if name != "ibl-documented"]
+SEEN = ("contrast", "choice", "reward", "weights", "is_repeat", "stage", "response_time", "water_ul", "start_time")
 
 
 def cohort(rule: str) -> Cohort:
@@ -30,6 +31,8 @@ def cohort(rule: str) -> Cohort:
         "day_noise": 0.2,
         "lapse_low": 0.03,
         "lapse_high": 0.05,
+        "no_go": 0.02,
+        "engaged_trials": {"distribution": "uniform", "low": 300.0, "high": 500.0},
     }
     features = ("stimulus", "bias", "previous_choice", "previous_reward", "previous_stimulus")
     return Cohort(mice=MICE, rule=rule, features=features, parameters=rates | traits)
@@ -39,7 +42,7 @@ def by_gymnasium(rule: str, protocol: str) -> dict[str, np.ndarray]:
     """The columns a Gymnasium loop with `Mouse` can see, (MICE * TRIALS,)."""
     group = cohort(rule)
     theta = group.theta(SEED)
-    rows: dict[str, list] = {name: [] for name in ("contrast", "choice", "reward", "weights", "is_repeat", "stage")}
+    rows: dict[str, list] = {name: [] for name in SEEN}
     for m in range(MICE):
         env = gym.make("IBL/TrainingChoiceWorld-v0", protocol=protocol, mouse=m)
         observation, info = env.reset(seed=SEED)
@@ -49,17 +52,19 @@ def by_gymnasium(rule: str, protocol: str) -> dict[str, np.ndarray]:
             rows["contrast"].append(observation[0])
             rows["weights"].append(mouse.weights)
             rows["stage"].append(info["stage"])
+            rows["start_time"].append(info["clock"])
             action = mouse.act(observation)
-            observation, reward, _, truncated, info = env.step(action)
-            mouse.learn(reward)
-            rows["choice"].append(action)
+            observation, reward, _, truncated, info = env.unwrapped.respond(action, mouse.response_time)
+            mouse.learn(reward, info["choice"])
             rows["reward"].append(reward)
-            rows["is_repeat"].append(info["is_repeat"])
+            for name in ("choice", "is_repeat", "response_time", "water_ul"):
+                rows[name].append(info[name])
             if truncated:
                 observation, info = env.reset()
                 mouse.start_session()
     columns = {name: np.array(values) for name, values in rows.items()}
-    return columns | {"weights": columns["weights"].astype(np.float32)}
+    single = ("weights", "response_time", "water_ul", "start_time")
+    return columns | {name: columns[name].astype(np.float32) for name in single}
 
 
 def columns_of(rollout: Rollout) -> dict[str, np.ndarray]:

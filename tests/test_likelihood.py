@@ -78,7 +78,7 @@ def test_static_rule_is_logistic_regression():
     )
     trials = Trials.from_rollout(rollout)
     fit = fit_rule(trials, RULES["static"])
-    x, y, w = trials.x[0], trials.choice[0], np.zeros(2)
+    x, y, w = trials.x[0][trials.mask[0]], trials.choice[0][trials.mask[0]], np.zeros(2)
     for _ in range(30):  # Newton's method
         p = 1 / (1 + np.exp(-x @ w))
         w = w + np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x, x.T @ (y - p))

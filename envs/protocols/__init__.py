@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
+import tomllib
+from pathlib import Path
 from typing import Any
 
-from envs.names import suggest
-from envs.protocols.constant import CONSTANT
-from envs.protocols.ibl_documented import IBL_DOCUMENTED
-from envs.protocols.tables import Protocol, Stage, Transition
+from pydantic import ValidationError
 
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (IBL_DOCUMENTED, CONSTANT)}
+from envs.names import suggest
+from envs.protocols.advanced import ADVANCED
+from envs.protocols.biased import BIASED, BIASED_HALF_ZERO, EPHYS
+from envs.protocols.constant import CONSTANT
+from envs.protocols.habituation import HABITUATION
+from envs.protocols.ibl_2019 import IBL_2019
+from envs.protocols.ibl_documented import IBL_DOCUMENTED
+from envs.protocols.ibl_v8 import IBL_V8
+from envs.protocols.tables import Blocks, Contingency, Protocol, Stage, Transition
+from envs.protocols.toml import toml_text
+
+PROTOCOLS: dict[str, Protocol] = {
+    p.name: p
+    for p in (
+        IBL_2019, IBL_V8, IBL_DOCUMENTED, CONSTANT, BIASED, BIASED_HALF_ZERO, EPHYS, ADVANCED, HABITUATION
+    )
+}  # fmt: skip
 
 
 def protocol_table(table: Any) -> Any:
@@ -17,17 +33,65 @@ def protocol_table(table: Any) -> Any:
 
     Raises ValueError naming the nearest known base.
     """
-    if not isinstance(table, dict) or "base" not in table:
+    if not isinstance(table, dict):
         return table
-    base, changes = table["base"], {key: value for key, value in table.items() if key != "base"}
-    if base not in PROTOCOLS:
-        raise ValueError(suggest("protocol", base, PROTOCOLS))
-    return PROTOCOLS[base].model_dump() | changes
+    changes = {key: value for key, value in table.items() if key != "base"}
+    if "base" not in table:
+        return {"name": "custom"} | changes
+    if table["base"] not in PROTOCOLS:
+        raise ValueError(suggest("protocol", table["base"], PROTOCOLS))
+    return PROTOCOLS[table["base"]].table() | changes
 
 
-def load_protocol(base: str, **changes: Any) -> Protocol:
-    """A registered protocol with some fields changed. Raises ValueError naming an unknown base or a field that is wrong."""
-    return Protocol(**protocol_table({"base": base, **changes}))
+def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
+    """A registered protocol with some fields changed, or (base None) one described from nothing.
+
+    Raises ValueError naming an unknown base, or the stage and the field that are wrong.
+    """
+    table = protocol_table(changes if base is None else {"base": base, **changes})
+    try:
+        return Protocol(**table)
+    except ValidationError as error:
+        # A stage with a fault makes pydantic count one stage too few as well: say that only if it is the only fault.
+        faults = "; ".join(_fault(f) for f in error.errors() if f["type"] != "too_short" or error.error_count() == 1)
+        raise ValueError(f"protocol {table['name']!r}: {faults}") from None
 
 
-__all__ = ["PROTOCOLS", "Protocol", "Stage", "Transition", "load_protocol", "protocol_table"]
+def read_protocol(path: str | Path) -> Protocol:
+    """The protocol of a TOML file: `base` and changes to it, or stages from nothing. Raises ValueError naming the file."""
+    try:
+        return load_protocol(**tomllib.loads(Path(path).read_text()))
+    except ValueError as error:  # TOMLDecodeError is one
+        raise ValueError(f"{path}: {error}") from None
+
+
+def write_protocol(protocol: Protocol, path: str | Path) -> None:
+    """Write a protocol as TOML that `read_protocol` turns into an equal one."""
+    Path(path).write_text(toml_text(protocol.table()))
+
+
+def _fault(fault: Any) -> str:
+    """One fault of a table: stage, field, what is wrong and the nearest field if there is no such one."""
+    place = list(fault["loc"])
+    where = f"stage {place[1]}" if place[:1] == ["stages"] and len(place) > 1 else ""
+    field = ".".join(str(p) for p in (place[2:] if where else place))
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        table: Any = Stage if where else Protocol
+        near = difflib.get_close_matches(field, table.model_fields, n=1, cutoff=0)
+        message = f"unknown field; did you mean {near[0]!r}?"
+    return ", ".join(part for part in (where, field) if part) + (": " if where or field else "") + message
+
+
+__all__ = [
+    "PROTOCOLS",
+    "Blocks",
+    "Contingency",
+    "Protocol",
+    "Stage",
+    "Transition",
+    "load_protocol",
+    "protocol_table",
+    "read_protocol",
+    "write_protocol",
+]

@@ -21,6 +21,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "stage": ("int8", "stage of the protocol"),
     "p_right": ("float32", "probability of a right choice, lapses included"),
     "water_ul": ("float32", "water delivered, microlitres"),
+    "response_time": ("float32", "seconds from stimulus onset to the choice; the response window for a no-go"),
+    "start_time": ("float32", "start of the trial, seconds since that of the session"),
 }
 REQUIRED = tuple(COLUMNS)[:6]
 

@@ -1,0 +1,128 @@
+"""Protocols: every registered one is sound and survives TOML; every wrong one is refused, naming the stage."""
+
+from __future__ import annotations
+
+import pytest
+
+from envs import PROTOCOLS, load_protocol, read_protocol, write_protocol
+from envs.protocols.toml import toml_text
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_round_trip_through_toml(name, tmp_path):
+    protocol = PROTOCOLS[name]
+    write_protocol(protocol, tmp_path / "protocol.toml")
+    again = read_protocol(tmp_path / "protocol.toml")
+    assert again == protocol
+    assert again.record.tobytes() == protocol.record.tobytes()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_stages_end_or_are_last(name):
+    protocol = PROTOCOLS[name]
+    assert protocol.name == name
+    assert [stage.advance is None for stage in protocol.stages] == [False] * (len(protocol.stages) - 1) + [True]
+
+
+def test_changes_to_a_registered_protocol(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "ibl-2019"\nname = "mine"\ndebias_responses = 20\nsession_trials = 500\n')
+    mine = read_protocol(file)
+    assert (mine.name, mine.debias_responses, mine.session_trials) == ("mine", 20, 500)
+    assert mine.stages == PROTOCOLS["ibl-2019"].stages
+
+
+def test_stages_from_nothing(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        """
+        [[stages]]
+        contrasts = [1, 0.3]
+        advance = { contrasts = [0.3], correct = 45 }
+        [[stages]]
+        contrasts = [1, 0.3, 0]
+        weights = [1, 1, 2]
+        blocks = { first = 60, probability = 0.7 }
+        """
+    )
+    mine = read_protocol(file)
+    assert mine.name == "custom"
+    assert mine.contrasts == (1, 0.3, 0)
+    assert mine.record[0].block_probability[1] == 0.7
+    write_protocol(mine, file)
+    assert read_protocol(file) == mine
+
+
+BAD = {
+    "no contrasts": ({"stages": [{}]}, "stage 0: a stage needs `contrasts`"),
+    "contrast above 1": ({"stages": [{"contrasts": [1, 1.5]}]}, r"stage 0: contrasts .* between 0 and 1"),
+    "negative contrast": ({"stages": [{"contrasts": [-0.5]}]}, r"stage 0: contrasts .* between 0 and 1"),
+    "contrast twice": ({"stages": [{"contrasts": [0.5, 0.5]}]}, "stage 0: .* twice"),
+    "weights": ({"stages": [{"contrasts": [1, 0.5], "weights": [1]}]}, "stage 0: 1 weights for 2 contrasts"),
+    "negative weight": ({"stages": [{"contrasts": [1, 0.5], "weights": [1, -1]}]}, "stage 0: weights"),
+    "second stage": (
+        {"stages": [{"contrasts": [1], "advance": {"trials": 9}}, {"contrasts": [2]}]},
+        "stage 1: contrasts",
+    ),
+    "advance on what is not shown": (
+        {"stages": [{"contrasts": [1], "advance": {"contrasts": [0.25]}}, {"contrasts": [1]}]},
+        "stage 0: its advance rule can never fire: contrast 0.25 is never shown",
+    ),
+    "advance on one side only": (
+        {"stages": [{"contrasts": [1], "probability_left": 1, "advance": {"contrasts": [1]}}, {"contrasts": [1]}]},
+        "stage 0: its advance rule can never fire: contrast 1 is never shown on the right",
+    ),
+    "advance on weight 0": (
+        {"stages": [{"contrasts": [1, 0.5], "weights": [1, 0], "advance": {"contrasts": [0.5]}}, {"contrasts": [1]}]},
+        "stage 0: its advance rule can never fire: contrast 0.5 is never shown on the left",
+    ),
+    "sessions too short for the counter": (
+        {"base": "ibl-v8", "session_trials": 180},
+        "stage 2: its advance rule can never fire: it needs 200 trials in one session",
+    ),
+    "sessions too short for mastery": (
+        {"base": "ibl-v8", "session_trials": 100},
+        "stage 0: its advance rule can never fire: it needs 164 correct trials in one session",
+    ),
+    "last stage with advance": ({"stages": [{"contrasts": [1], "advance": {"trials": 5}}]}, "stage 0 of 1"),
+    "two ways to advance": (
+        {"stages": [{"contrasts": [1], "advance": {"trials": 5, "contrasts": [1]}}, {"contrasts": [1]}]},
+        "stage 0, advance: a transition needs either",
+    ),
+    "unbalanced": (
+        {"stages": [{"contrasts": [1, 0.5, 0.25], "blocks": {"balanced": True, "first": 100}}]},
+        "stage 0: a balanced first block of 100",
+    ),
+    "table and contrasts": (
+        {"stages": [{"contrasts": [1], "contingencies": [{"contrast": 1, "side": "left"}]}]},
+        "stage 0: `contingencies` replace",
+    ),
+    "unknown field": ({"base": "ibl-v8", "sesion_trials": 9}, "sesion_trials: unknown field; did you mean 'session_trials'"),
+    "unknown field of a stage": ({"stages": [{"contrast": [1]}]}, "stage 0, contrast: unknown field; did you mean 'contrasts'"),
+    "unknown base": ({"base": "ibl-2020"}, "did you mean 'ibl-2019'"),
+    "no stages": ({"stages": []}, "stages: Tuple should have at least 1 item"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_protocols(case):
+    table, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        load_protocol(**table)
+
+
+def test_error_names_the_file(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("stages = [{}]")
+    with pytest.raises(ValueError, match=r"mine\.toml: protocol 'custom': stage 0: a stage needs"):
+        read_protocol(file)
+
+
+def test_short_sessions_are_no_fault_where_performance_persists():
+    assert load_protocol("ibl-2019", session_trials=100).session_trials == 100
+
+
+def test_toml_quotes_what_needs_it():
+    assert toml_text({"a b": {"c": ['"', True]}}) == '"a b" = { c = ["\\"", true] }\n'
+    with pytest.raises(TypeError, match="no place in TOML"):
+        toml_text({"a": None})
