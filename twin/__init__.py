@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,3 +78,5 @@ def _check_neighbours() -> None:
 
 
 _check_neighbours()
+# A thread of torch that waits by spinning takes a core from the compiled kernels; must be said before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,16 @@ def run(study: Study, out: Path, *, progress: bool = False, workers: int = 2) ->
     """
     folder = _Folder(out, study)
     started = time.perf_counter()
-    results = _KINDS[type(study)](study, folder, progress, workers)
-    seconds = time.perf_counter() - started
-    head = {"kind": study.kind, "scenario": study.name, "seed": study.seed, "versions": versions(), "seconds": seconds}
-    folder.write("results.json", json.dumps(_plain(head | results), indent=1))
-    folder.log(f"done in {seconds:.1f} s")
-    return head | results
+    results, page = _KINDS[type(study)](study, folder, progress, workers)
+    head = {"kind": study.kind, "scenario": study.name, "seed": study.seed, "versions": versions()}
+    results = head | {"seconds": time.perf_counter() - started} | results
+    folder.write("results.json", json.dumps(_plain(results), indent=1))
+    page(results)
+    folder.log(f"done in {time.perf_counter() - started:.1f} s")
+    return results
+
+
+Outcome = tuple[dict[str, Any], Callable[[dict[str, Any]], None]]  # the results, and what makes their page
 
 
 class _Folder:
@@ -101,16 +106,14 @@ def _fits(
     return fits
 
 
-def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
     from twin.report.pages import cohort_page
 
     rollout = _rollout(study, folder, progress, workers)
-    results = behavior(rollout)
-    cohort_page(folder.path, study, rollout, results)
-    return results
+    return behavior(rollout), partial(cohort_page, folder.path, study, rollout)
 
 
-def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
     rollout = _rollout(study, folder, progress, workers)
     trials = Trials.from_rollout(rollout, study.inference.features)
     first = rollout.weights[rollout.starts[:-1]].astype(float) if trials.features == rollout.features else None
@@ -120,12 +123,11 @@ def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers
     from twin.report.pages import recovery_page
 
     models = {name: recovery(fit, study.cohort, rollout, trials) | {"seconds": s} for name, (fit, s) in fits.items()}
-    results = behavior(rollout) | {"models": models}
-    recovery_page(folder.path, study, rollout, trials, {name: fit for name, (fit, _) in fits.items()}, results)
-    return results
+    page = partial(recovery_page, folder.path, study, rollout, trials, {name: fit for name, (fit, _) in fits.items()})
+    return behavior(rollout) | {"models": models}, page
 
 
-def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> dict[str, Any]:
+def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
     rollout = read_behavior(study.data)
     everything = Trials.from_rollout(rollout, study.inference.features or ("stimulus", "bias"))
     train, future = everything.split(study.future) if study.future else (everything, None)
@@ -134,9 +136,8 @@ def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> 
     from twin.evaluation.scores import compare
     from twin.report.pages import fit_page
 
-    results = behavior(rollout) | compare(fits, train, future)
-    fit_page(folder.path, study, rollout, train, {name: fit for name, (fit, _) in fits.items()}, results)
-    return results
+    page = partial(fit_page, folder.path, study, rollout, train, {name: fit for name, (fit, _) in fits.items()})
+    return behavior(rollout) | compare(fits, train, future), page
 
 
 def read_behavior(path: Path) -> Rollout:
@@ -144,7 +145,7 @@ def read_behavior(path: Path) -> Rollout:
     return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
 
 
-_KINDS: dict[type[Study], Callable[..., dict[str, Any]]] = {
+_KINDS: dict[type[Study], Callable[..., Outcome]] = {
     CohortStudy: _run_cohort,
     RecoveryStudy: _run_recovery,
     FitStudy: _run_fit,

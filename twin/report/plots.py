@@ -60,6 +60,8 @@ def save_png(figure: Figure, path: str | Path) -> None:
 def png_bytes(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file, 150 dots per inch, margins trimmed."""
     file = BytesIO()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # or every drawing would move things a little
     figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
     return file.getvalue()
 
@@ -257,7 +259,7 @@ def _draw_recovery(ax: Axes, true: np.ndarray, estimate: np.ndarray, ci95: np.nd
         line = np.array([true.min() - margin, true.max() + margin])
         ax.plot(line, line, color=BLACK, lw=0.8, ls="--")
         ax.set(xlabel="true", xlim=line)
-        ax.locator_params(axis="x", nbins=5)
+        ax.locator_params(axis="x", nbins=6)
     else:
         at = np.argsort(np.argsort(estimate)) + 1
         ax.axhline(true[0], color=BLACK, lw=0.8, ls="--")

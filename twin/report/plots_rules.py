@@ -11,7 +11,7 @@ import numpy as np
 Update = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # (w, x, choice, reward) -> (N, K)
 
 CELLS = 60  # along either side of a map; even, so that no cell is centred on a zero stimulus
-STRAY = 10.0  # times the median error: from there an estimate does not stretch the axis
+STRAY = 5.0  # times the usual error and half interval: an estimate farther from the truth does not stretch the axis
 
 
 class UpdateGrid(NamedTuple):
@@ -59,10 +59,9 @@ def _stimulus_update(
 
 def recovery_limits(true: np.ndarray, estimate: np.ndarray, ci95: np.ndarray) -> tuple[float, float]:
     """An axis for true values, estimates (M,) and typical intervals (M, 2), whatever strays and unbounded intervals are."""
-    error = np.abs(estimate - true)
-    core = np.concatenate([true, estimate[error <= STRAY * np.nanmedian(error)]])
-    half = np.abs(ci95 - estimate[:, None])
+    error, half = np.abs(estimate - true), np.abs(ci95 - estimate[:, None])
     typical = float(np.median(half[np.isfinite(half)])) if np.isfinite(half).any() else 0.0
+    core = np.concatenate([true, estimate[error <= STRAY * (np.median(error) + typical)]])
     span = float(np.ptp(core))
     pad = max(min(1.5 * typical, span or math.inf), 0.1 * span) or max(0.1 * abs(core[0]), 1e-3)
     return float(core.min()) - pad, float(core.max()) + pad
