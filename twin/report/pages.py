@@ -98,6 +98,7 @@ def _rules(updates: dict[str, Any], trials: Trials, weights: dict[str, np.ndarra
 
 
 def _write(folder: Path, study: Study, results: dict[str, Any], parts: list[Part]) -> None:
+    (folder / "figures").mkdir(exist_ok=True)
     sections: list[Section] = []
     for heading, text, figures in parts:
         for name, figure in figures.items():
