@@ -147,7 +147,6 @@ def _startup(add: Add) -> None:
     code = "from twin.cohort import Cohort\nfrom twin.simulate import simulate\nimport twin.run\nsimulate(Cohort(mice=1), trials=1)"
     seconds = _best(lambda: subprocess.run([sys.executable, "-c", code], check=True), 3)
     add("startup", seconds, "s", "new process to the first trial, warm cache")
-    seconds = _best(
-        lambda: subprocess.run([sys.executable, "-m", "twin.cli", "--help"], check=True, stdout=subprocess.DEVNULL), 5
-    )
+    call = [sys.executable, "-m", "twin.cli", "--help"]
+    seconds = _best(lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL), 5)
     add("startup_help", seconds, "s", "twin --help")

@@ -79,9 +79,11 @@ def _rollout(study: CohortStudy, folder: _Folder, progress: bool, workers: int) 
             return read_rollout(path)
         except ValueError as error:
             folder.log(f"simulating again: {error}")
-    length = {"trials": study.run.trials, "sessions": study.run.sessions}
     started = time.perf_counter()
-    rollout = simulate(study.cohort, study.protocol, **length, seed=study.seed, workers=workers, progress=progress)
+    trials, sessions = study.run.trials, study.run.sessions
+    rollout = simulate(
+        study.cohort, study.protocol, trials=trials, sessions=sessions, seed=study.seed, workers=workers, progress=progress
+    )
     folder.log(f"simulated {rollout.n_mice} mice, {len(rollout)} trials in {time.perf_counter() - started:.2f} s")
     write_rollout(rollout, path, folder.scenario)
     return rollout
@@ -116,7 +118,9 @@ def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: in
 def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
     rollout = _rollout(study, folder, progress, workers)
     trials = Trials.from_rollout(rollout, study.inference.features)
-    first = rollout.weights[rollout.starts[:-1]].astype(float) if trials.features == rollout.features else None
+    first = None
+    if rollout.weights is not None and trials.features == rollout.features:
+        first = rollout.weights[rollout.starts[:-1]].astype(float)
     fits = _fits(study.inference, trials, folder, progress, first)
 
     from twin.evaluation.recovery import recovery

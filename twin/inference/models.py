@@ -39,7 +39,7 @@ class Fit(Protocol):
         """Weights before each trial, driven by the recorded choices, (M, T, K)."""
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of one mouse that remembers none before; w, x (N, K), the others (N,)."""
+        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,)."""
 
 
 @dataclass(frozen=True)

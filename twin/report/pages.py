@@ -18,6 +18,7 @@ from twin.scenario import CohortStudy, FitStudy, RecoveryStudy, Study
 from twin.summary import model_table
 
 Fits = Mapping[str, Any]
+Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
 
 
 def cohort_page(folder: Path, study: CohortStudy, rollout: Rollout, results: dict[str, Any]) -> None:
@@ -39,13 +40,13 @@ def recovery_page(
     true = np.full(trials.x.shape, np.nan)
     true[np.arange(true.shape[1]) < trials.lengths[:, None]] = rollout.weights
     rules = _rules({"true": truth, **_updates(fits)}, trials, weights, true)
-    parameters = [
+    parameters: list[Part] = [
         (f"Parameters recovered by {name}", "", {f"parameters-{name}": plots.parameter_recovery(model["parameters"])})
         for name, model in results["models"].items()
         if model["parameters"]
     ]
     header, rows = model_table(results)
-    scores = (
+    scores: Part = (
         "Scores",
         ["Log-likelihoods are natural; errors of the update are those of the stimulus weight.", table(rows, header)],
         {},
@@ -58,15 +59,12 @@ def fit_page(folder: Path, study: FitStudy, rollout: Rollout, trials: Trials, fi
     header, rows = model_table(results)
     learning = {name: fit for name, fit in fits.items() if name != "static-glm"}
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    scores = (
+    scores: Part = (
         "Scores",
         ["Log-likelihoods are natural, per trial.", table(rows, header)],
         {"models": plots.model_comparison(results["models"])},
     )
     _write(folder, study, results, [scores, *_rules(_updates(learning), trials, weights, None), *_behavior(rollout)])
-
-
-Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
 
 
 def _behavior(rollout: Rollout) -> list[Part]:
