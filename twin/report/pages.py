@@ -30,14 +30,14 @@ def recovery_page(
     folder: Path, study: RecoveryStudy, rollout: Rollout, trials: Trials, fits: Fits, results: dict[str, Any]
 ) -> None:
     """Figures and page of a recovery: behaviour, then the truth against each model."""
-    theta = rollout.theta
-    assert theta is not None
+    assert rollout.theta is not None
+    theta: np.ndarray = rollout.theta[0]
 
     def truth(w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        return true_update(study.cohort, theta[0], Points(w, x, choice, reward))
+        return true_update(study.cohort, theta, Points(w, x, choice, reward))
 
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    true = np.full(trials.x.shape, np.nan)
+    true = np.full_like(trials.x, np.nan)
     true[np.arange(true.shape[1]) < trials.lengths[:, None]] = rollout.weights
     rules = _rules({"true": truth, **_updates(fits)}, trials, weights, true)
     parameters: list[Part] = [
