@@ -124,7 +124,7 @@ class _Run:
                     break
                 state = state._replace(weights=bodies.weights.copy())
                 state = agent.learn(state, bodies.x.copy(), bodies.choice.copy(), bodies.reward.copy(), bodies.p.copy())
-                weights = np.array(state.weights, float)
+                weights = np.asarray(state.weights).astype(float)
                 finish_step(self.mice, bodies, weights, u.trial_noise, out, rows)
                 state = state._replace(weights=weights)
                 self.done += rows >= 0

@@ -1,7 +1,7 @@
 """liu-2025: the stimuli of Liu, Geadah & Pillow 2025 (arXiv 2509.04661): 17 values, equally likely and independent.
 
-The paper's values run from -2 to 2 in steps of .25; here they are contrasts from -1 to 1, and the feature `scaled_contrast` brings
-them back. A zero stimulus is rewarded on either side, at random.
+The paper's values run from -2 to 2 in steps of .25; here they are contrasts from -1 to 1, and the feature `scaled_contrast`
+brings them back. A zero stimulus is rewarded on either side, at random.
 """
 
 from envs.protocols.tables import Protocol, Stage
