@@ -1,21 +1,18 @@
 """Training status: hand-made sessions at each boundary, a plain second implementation, and one real mouse."""
 
-import csv
-import gzip
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from twin.data.formats.csv import read_csv
 from twin.evaluation.psychometrics import fit_psychometric, psychometric, summarise
 from twin.evaluation.session_summary import summarise_sessions
 from twin.evaluation.status import Status, sessions_to_status, training_status, trials_to_status
 
 FULL = (-100, -50, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 50, 100)
 BIASED = (-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100)
-REAL_MOUSE = Path(__file__).parent / "../shared/data/ibl_KS014_learning.csv.gz"
 U, T, A, B = Status.UNTRAINABLE, Status.IN_TRAINING, Status.TRAINED_1A, Status.TRAINED_1B
 R, D, E = Status.READY4EPHYSRIG, Status.READY4DELAY, Status.READY4RECORDING
 
@@ -309,19 +306,12 @@ def test_errors_say_what_was_given_and_expected():
         training_status(summary, [0, 1], ephys_rig=[True, False])
 
 
-@pytest.mark.skipif(not REAL_MOUSE.exists(), reason="the real mouse is not in ../shared/data")
-def test_real_mouse_reaches_1a_on_the_published_day():
+def test_real_mouse_reaches_1a_on_the_published_day(real_mouse):
     """KS014 is the example of eLife 2021;10:e63711, proficient on day 14; its file has no response times, so no 1b."""
-    with gzip.open(REAL_MOUSE, "rt") as file:
-        rows = list(csv.DictReader(file))
-
-    def column(name):
-        return np.array([float(row[name]) for row in rows])
-
-    contrast, choice = column("contrast_right") - column("contrast_left"), (column("choice") > 0).astype(np.int8)
-    sessions = np.cumsum(np.bincount(column("session").astype(int)))
-    times = np.full(contrast.size, np.nan)
-    summary = summarise_sessions(contrast, choice, column("correct"), times, column("probability_left"), sessions)
+    mouse = read_csv(real_mouse)
+    sessions = np.append(mouse.sessions.start, len(mouse))
+    times = np.full(len(mouse), np.nan)
+    summary = summarise_sessions(mouse.contrast, mouse.choice, mouse.reward, times, mouse.probability_left, sessions)
     status = training_status(summary, [0, 15])
     assert status.tolist() == [T] * 13 + [A] * 2
-    assert trials_to_status(status, [0, 15], summary.n_trials, A).tolist() == [contrast[: sessions[14]].size]
+    assert trials_to_status(status, [0, 15], summary.n_trials, A).tolist() == [sessions[14]]
