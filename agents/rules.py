@@ -48,8 +48,10 @@ def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = Fal
 
 
 def _baseline(per_weight: bool = False) -> Parameter:
+    # Above one half, the reward of a mouse that guesses, learning no longer contracts: the weights' Jacobian is
+    # 1 - rate (reward - baseline) p (1 - p) x^2, and a fit then bends the chaotic path to the choices at hand.
     doc = "reward expected, subtracted from the reward; if negative, weights shrink after errors"
-    return Parameter("baseline", 0.0, -10.0, 1.0, "reward", doc, per_weight)
+    return Parameter("baseline", 0.0, -10.0, 0.5, "reward", doc, per_weight)
 
 
 @_rule("static", reference="no learning: a Bernoulli GLM")

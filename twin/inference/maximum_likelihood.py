@@ -1,39 +1,30 @@
-"""Maximum likelihood of a closed-form rule, each mouse by itself, by BFGS in unconstrained space.
+"""Fitting a closed-form rule: each mouse by itself, or every mouse as one of a population.
 
-BFGS with a dense Hessian suits a handful of parameters. Scoring by the Fisher information, tried in its place, halts far from
-the maximum on real mice, for whom no rule is quite true; L-BFGS-B jumps into regions where the recurrence is chaotic (rewards
-below the baseline make it expand) and does not come back.
-
-Confidence intervals are profile-likelihood intervals (Venzon & Moolgavkar 1988, J R Stat Soc C 37:87): where the other
-parameters, fitted anew, cannot keep the log-likelihood within half the 95 % quantile of chi-square of its maximum. The
-likelihood of a learning rule is far from quadratic (the baseline leaves the expected update as it is), and intervals from the
-information alone cover too seldom. An end the data do not determine is the parameter's bound.
+Alone, a mouse's parameters maximise its likelihood (`twin.inference.optimum`). As one of a population they maximise it times a
+normal prior over mice, in unconstrained space, whose mean and variance are estimated from all mice by EM with Laplace's
+approximation (empirical Bayes): what a single mouse does not tell (its baseline, say) is then taken from the others, as far as
+it does not tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from agents.features import feature_codes
 from agents.learning import BatchRule
-from agents.parameters import Parameter
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
-from twin.inference.likelihood import STEP, Evaluation, MouseLikelihood
+from twin.inference.likelihood import MouseLikelihood
+from twin.inference.optimum import Optimum, Prior, Problem, inverse
 
-CHI2_95 = 3.841458820694124  # 95 % quantile of chi-square with one degree of freedom
 RATE_STARTS = (0.03, 0.003)  # the two ends of the literature's range of learning rates (Ashwood 2020; Geadah & Pillow 2025)
-PROFILE_STEPS, PROFILE_TOLERANCE = 8, 0.1  # of the search for an interval's end; tolerance in units of chi-square
-ITERATIONS = 100
-FARTHEST = 20.0  # in unconstrained space: where a bound is as good as reached
-TOLERANCE = 1e-3  # of the gradient of the log-likelihood over unconstrained values, where a gain of 2 is one standard error
-STEEP = 1e12  # stands for a likelihood of zero, where a step of the optimiser went astray
+EM_STEPS = 8
+SMALLEST_VARIANCE = 1e-4  # over mice, in unconstrained space: a parameter that is the same in all
 
 
 @dataclass(frozen=True)
@@ -90,26 +81,63 @@ def fit_rule(
     *,
     free: Sequence[str] | None = None,
     fixed: dict[str, float] | None = None,
+    population: bool = False,
     name: str | None = None,
     done: Callable[[int], None] = lambda mouse: None,
 ) -> RuleFit:
-    """Fit every mouse by itself.
+    """Fit every mouse, by itself or (`population`) as one of a population.
 
     Free by default: the rule's parameters and the initial weights. `fixed` gives parameters known values; `free` names
-    others to fit (lapses, for instance). `done(mouse)` is called after each mouse. Raises ValueError for an unknown
-    parameter.
+    others to fit (lapses, for instance). `done(mouse)` is called after each mouse, twice with a population. Raises ValueError
+    for an unknown parameter.
     """
     layout = Layout(rule, trials.features)
     feature_codes(trials.features)
     base, columns = _start(layout, free, fixed or {})
 
-    fits = []
-    for mouse in range(len(trials.ids)):
-        fits.append(_fit_mouse(MouseLikelihood(trials, mouse, layout), base, columns))
+    problems = [Problem(MouseLikelihood(trials, m, layout), base, columns) for m in range(len(trials.ids))]
+    optima = []
+    for mouse, problem in enumerate(problems):
+        optima.append(_alone(problem))
         done(mouse)
-    theta, ci95, nll, converged = (np.array(part) for part in zip(*fits, strict=True))
-    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}}
+    if population:
+        problems, optima = _as_population(problems, optima)
+    ci95 = np.full((len(problems), len(base), 2), np.nan)
+    for mouse, (problem, best) in enumerate(zip(problems, optima, strict=True)):
+        for j, (column, parameter) in enumerate(zip(columns, problem.parameters, strict=True)):
+            ci95[mouse, column] = [parameter.natural(problem.interval_end(best, j, sign)) for sign in (-1, 1)]
+        done(mouse)
+    theta = np.array([best.theta for best in optima])
+    nll = np.array([-p.likelihood.log_likelihood(t).sum() for p, t in zip(problems, theta, strict=True)])
+    converged = np.array([best.converged for best in optima])
+    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "population": population}
     return RuleFit(layout, theta, ci95, nll, converged, trials.ids, name or rule.name, settings)
+
+
+def _alone(problem: Problem) -> Optimum:
+    """The best of some starts, at either end of the range of learning rates."""
+    rates = [c for c, p in zip(problem.columns, problem.parameters, strict=True) if "rate" in p.name]
+    optima = []
+    for rate in RATE_STARTS if rates else RATE_STARTS[:1]:
+        start = problem.base.copy()
+        start[rates] = rate
+        optima.append(problem.maximise(problem.free(start)))
+    return min(optima, key=lambda o: o.nll)
+
+
+def _as_population(problems: list[Problem], optima: list[Optimum]) -> tuple[list[Problem], list[Optimum]]:
+    """The same mice under a common prior, estimated by EM from where each is alone (medians first: some are at a bound)."""
+    free = np.array([o.free for o in optima])
+    mean = np.median(free, axis=0)
+    variance = (1.4826 * np.median(np.abs(free - mean), axis=0)) ** 2
+    for _ in range(EM_STEPS):
+        prior = Prior(mean, 1 / np.maximum(variance, SMALLEST_VARIANCE))
+        problems = [Problem(p.likelihood, p.base, p.columns, prior) for p in problems]
+        optima = [p.maximise(prior.mean, inverse(p.evaluate(prior.mean)[1].information)) for p in problems]
+        free = np.array([o.free for o in optima])
+        uncertain = np.array([np.diag(inverse(o.information)) for o in optima])
+        mean, variance = free.mean(axis=0), (free.var(axis=0) + uncertain.mean(axis=0))
+    return problems, optima
 
 
 def _start(layout: Layout, free: Sequence[str] | None, fixed: dict[str, float]) -> tuple[np.ndarray, list[int]]:
@@ -123,106 +151,3 @@ def _start(layout: Layout, free: Sequence[str] | None, fixed: dict[str, float]) 
             base[c] = value
             columns.discard(c)
     return base, sorted(columns)
-
-
-class _Optimum(NamedTuple):
-    free: np.ndarray  # (F,) unconstrained
-    theta: np.ndarray  # (P,) natural
-    nll: float
-    information: np.ndarray  # (F, F) of `free`
-    converged: bool
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The likelihood of one mouse over the unconstrained values of some columns of theta."""
-
-    likelihood: MouseLikelihood
-    base: np.ndarray  # (P,)
-    columns: list[int]
-
-    @property
-    def parameters(self) -> list[Parameter]:
-        every = list(self.likelihood.layout.columns.values())
-        return [every[c] for c in self.columns]
-
-    def free(self, theta: np.ndarray) -> np.ndarray:
-        """Unconstrained values (F,) of the columns of theta (P,)."""
-        return np.array([p.free(theta[c]) for p, c in zip(self.parameters, self.columns, strict=True)])
-
-    def natural(self, free: np.ndarray) -> np.ndarray:
-        """Natural values (F,) of unconstrained ones; complex ones give derivatives."""
-        with np.errstate(over="ignore"):
-            return np.array([p.natural(u) for p, u in zip(self.parameters, free, strict=True)])
-
-    def evaluate(self, free: np.ndarray) -> tuple[np.ndarray, Evaluation]:
-        """theta (P,), and the likelihood with derivatives over the unconstrained values."""
-        stepped = self.natural(free + 1j * STEP)
-        theta, slope = self.base.copy(), stepped.imag / STEP
-        theta[self.columns] = stepped.real
-        value = self.likelihood.evaluate(theta, self.columns)
-        return theta, Evaluation(value.nll, value.gradient * slope, value.information * np.outer(slope, slope))
-
-    def maximise(self, start: np.ndarray, covariance: np.ndarray | None = None, tolerance: float = TOLERANCE) -> _Optimum:
-        """BFGS from unconstrained values (F,); `covariance` (F, F) is a guess of theirs, if there is one."""
-        free, converged = start, True
-        if self.columns:
-            options = {"gtol": tolerance, "maxiter": ITERATIONS} | ({} if covariance is None else {"hess_inv0": covariance})
-            with np.errstate(all="ignore"):  # line searches that strayed are judged by their result
-                found = minimize(self._objective, start, jac=True, method="BFGS", options=options)
-            free, converged = found.x, bool(np.abs(found.jac).max() < 100 * tolerance)
-        theta, value = self.evaluate(free)
-        return _Optimum(free, theta, value.nll, value.information, converged)
-
-    def _objective(self, free: np.ndarray) -> tuple[float, np.ndarray]:
-        if np.abs(free).max() > FARTHEST:
-            return STEEP, np.zeros_like(free)
-        _, value = self.evaluate(free)
-        if not (np.isfinite(value.nll) and np.isfinite(value.gradient).all()):
-            return STEEP, np.zeros_like(free)
-        return value.nll, value.gradient
-
-    def interval_end(self, best: _Optimum, j: int, sign: int) -> float:
-        """Unconstrained end of the profile-likelihood interval of the j-th column, below (sign -1) or above (+1)."""
-        others = [i for i in range(len(self.columns)) if i != j]
-        information = best.information
-        covariance = _inverse(information[np.ix_(others, others)])
-        along = -covariance @ information[others, j]
-        curvature = information[j, j] + information[j, others] @ along
-        distance = np.sqrt(CHI2_95 / curvature) if curvature > 0 else 2.0
-        free = best.free[others]
-        for _ in range(PROFILE_STEPS):
-            distance = min(distance, abs(sign * FARTHEST - best.free[j]))
-            end = best.free[j] + sign * distance
-            base = best.theta.copy()
-            base[self.columns[j]] = self.parameters[j].natural(end)
-            rest = _Problem(self.likelihood, base, [self.columns[i] for i in others])
-            profile = rest.maximise(free, covariance, PROFILE_TOLERANCE)
-            drop = 2 * (profile.nll - best.nll)
-            if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
-                break
-            free = profile.free
-            distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
-        return end
-
-
-def _inverse(information: np.ndarray) -> np.ndarray:
-    """Covariance (F, F) an information stands for, finite also where it says nothing."""
-    values, vectors = np.linalg.eigh(information)
-    half = vectors / np.sqrt(np.maximum(values, max(1e-3, 1e-8 * values.max(initial=0.0))))
-    return half @ half.T
-
-
-def _fit_mouse(likelihood: MouseLikelihood, base: np.ndarray, columns: list[int]) -> tuple:
-    problem = _Problem(likelihood, base, columns)
-    rates = [c for c, p in zip(columns, problem.parameters, strict=True) if "rate" in p.name]
-    optima = []
-    for rate in RATE_STARTS if rates else RATE_STARTS[:1]:
-        start = base.copy()
-        start[rates] = rate
-        optima.append(problem.maximise(problem.free(start)))
-    best = min(optima, key=lambda o: o.nll)
-    ci95 = np.full((len(base), 2), np.nan)
-    for j, (column, parameter) in enumerate(zip(columns, problem.parameters, strict=True)):
-        ci95[column] = [parameter.natural(problem.interval_end(best, j, sign)) for sign in (-1, 1)]
-    return best.theta, ci95, best.nll, best.converged

@@ -85,12 +85,12 @@ class NeuralFit:
 
 def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings, progress: bool) -> RuleFit:
     rule = RULES["static" if name == "static-glm" else name]
-    with tqdm(total=len(trials.ids), unit="mouse", desc=f"fit {name}", disable=None if progress else True) as bar:
+    with tqdm(total=2 * len(trials.ids), unit="step", desc=f"fit {name}", disable=None if progress else True) as bar:
 
         def done(_mouse: int) -> None:
             bar.update()
 
-        return fit_rule(trials, rule, free=settings.free, fixed=settings.fixed, name=name, done=done)
+        return fit_rule(trials, rule, **settings.model_dump(), name=name, done=done)
 
 
 def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:

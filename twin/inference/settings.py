@@ -20,6 +20,7 @@ class RuleSettings(BaseModel):
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
+    population: bool = Field(False, description="fit every mouse as one of a population, not alone")
 
 
 class TrainSettings(BaseModel):

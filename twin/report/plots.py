@@ -203,7 +203,8 @@ def update_heatmap(
         _draw_slices(row[2], grid, name)
     _label_heatmap(axes)
     label = "change of stimulus weight (logit per unit, per trial)"
-    figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, pad=0.03, label=label)
+    bar = figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, pad=0.03, label=label)
+    bar.locator = MaxNLocator(5)
     lines = [("after correct", BLUE, "-"), ("after incorrect", VERMILLION, "-"), ("inferred", BLACK, "--")]
     lines += [("true", BLACK, "-")] if "true" in updates else []
     handles = [Line2D([], [], color=colour, ls=line, label=label) for label, colour, line in lines]
@@ -259,7 +260,7 @@ def _draw_recovery(ax: Axes, true: np.ndarray, estimate: np.ndarray, ci95: np.nd
         line = np.array([true.min() - margin, true.max() + margin])
         ax.plot(line, line, color=BLACK, lw=0.8, ls="--")
         ax.set(xlabel="true", xlim=line)
-        ax.locator_params(axis="x", nbins=6)
+        ax.locator_params(axis="x", nbins=5)
     else:
         at = np.argsort(np.argsort(estimate)) + 1
         ax.axhline(true[0], color=BLACK, lw=0.8, ls="--")
