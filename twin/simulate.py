@@ -167,7 +167,7 @@ class _Fused:
         who = np.flatnonzero(sessions > run.sessions)
         grain = max(1, min(TRIALS_PER_JOB // most, -(-len(who) // run.workers)))
         jobs = [who[i : i + grain] for i in range(0, len(who), grain)]
-        with ThreadPoolExecutor(run.workers) as pool, _bar(len(who), "mouse", progress) as bar:
+        with ThreadPoolExecutor(run.workers) as pool, progress_bar(len(who), "mouse", progress) as bar:
             for n in pool.map(train, jobs):
                 bar.update(n)
 
@@ -200,7 +200,7 @@ class _Stepped:
             for m, new in enumerate(np.clip(done - first, 0, span)):
                 spans[m].append(out.rows(m * span, m * span + new))
 
-        with _bar(most, "trial", progress) as bar:
+        with progress_bar(most, "trial", progress) as bar:
             for t in range(most):
                 rows = np.arange(n) * span + t % span
                 if not self._trial(out, rows, sessions):
@@ -237,5 +237,6 @@ class _Stepped:
         self.state = self.state._replace(weights=weights)
 
 
-def _bar(total: int, unit: str, progress: bool) -> Any:
+def progress_bar(total: int, unit: str, progress: bool) -> Any:
+    """A bar on stderr, if `progress` and stderr is a terminal, from half a second on."""
     return tqdm(total=total, unit=unit, desc="simulate", disable=None if progress else True, delay=0.5)
