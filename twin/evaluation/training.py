@@ -56,13 +56,19 @@ class Phase(NamedTuple):
 def find_target(label: str, protocol: Protocol) -> Status:
     """The status with this label. Raises ValueError naming the nearest one, or saying why the protocol cannot lead there."""
     labels = [s.label for s in TARGETS]
+    if label == Status.READY4RECORDING.label:
+        raise ValueError(
+            f"status {label!r} needs a session that starts 15 min late, which virtual ones do not; try {labels[-1]!r}"
+        )
     if label.strip().replace(" ", "_").lower() not in labels:
         raise ValueError(suggest("status", label, labels))
     target, furthest = Status.parse(label), max(FURTHEST[task] for task in protocol.tasks)
     if target > furthest:
         tasks = " and ".join(dict.fromkeys(protocol.tasks))
         leads = f"lead to {furthest.label} at most" if furthest > Status.IN_TRAINING else "lead to no status"
-        raise ValueError(f"status {target.label!r} cannot be reached: the {tasks} sessions of protocol {protocol.name!r} {leads}")
+        raise ValueError(
+            f"status {target.label!r} cannot be reached: the {tasks} sessions of protocol {protocol.name!r} {leads}"
+        )
     return target
 
 
@@ -142,7 +148,9 @@ class _Days:
     def _today(self, who: np.ndarray) -> np.ndarray:
         """Status at the end of the last session, from the last WINDOW ones and their statuses; (W,)."""
         pieces = [self.run.pieces[m][-WINDOW:] for m in who]
-        windows = [(m, slice(self.run.sessions[m] - len(last), self.run.sessions[m])) for m, last in zip(who, pieces, strict=True)]
+        windows = [
+            (m, slice(self.run.sessions[m] - len(last), self.run.sessions[m])) for m, last in zip(who, pieces, strict=True)
+        ]
         trials = [np.concatenate([getattr(piece, name) for last in pieces for piece in last]) for name in _TRIALS]
         sessions = _offsets([len(piece.session) for last in pieces for piece in last])
         mice = _offsets([len(last) for last in pieces])
