@@ -31,8 +31,9 @@ PROTOCOLS: dict[str, Protocol] = {
 def protocol_table(table: Any) -> Any:
     """The fields of a Protocol from a user's table: those of its `base`, if it names one, with the table's changes.
 
-    A name alone stands for the protocol of that name. `every_stage` holds changes to each stage; a table in it, such as `advance`, changes the stages that have one:
-    `every_stage = { debias = false, advance = { correct = 45 } }`. Raises ValueError naming the nearest known base.
+    A name alone stands for the protocol of that name. `every_stage` holds changes to each stage; a table in it, such as
+    `advance`, changes the stages that have one: `every_stage = { debias = false, advance = { correct = 45 } }`. Raises
+    ValueError naming the nearest known base or field.
     """
     if isinstance(table, str):
         table = {"base": table}

@@ -21,6 +21,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import ttest_1samp
 from tqdm import tqdm
 
 from agents.rules import Rule
@@ -113,8 +114,8 @@ def compare_designs(outcomes: Mapping[str, Outcome], horizon: int, seed: int = 1
     """`designs`, `comparisons` and `ranking` of results.json.
 
     Medians are Kaplan-Meier estimates, None if fewer than half of the mice were trained; means are costs, per mouse.
-    `difference` is a less b: negative where a is the cheaper. `p` is of the log-rank test. A design's
-    `probability_best` is the share of resamples of the mice in which its mean number of sessions is the smallest.
+    `difference` is a less b: negative where a is the cheaper. `p` is of the log-rank test, which takes the designs' mice
+    for different ones and so is conservative; `p_paired` of the paired t-test of the sessions. A design's `probability_best` is the share of resamples of the mice in which its mean number of sessions is the smallest.
     """
     names = list(outcomes)
     costs = np.stack([outcome.costs for outcome in outcomes.values()])  # (D, M, 4)
@@ -159,10 +160,18 @@ def _compare(
         "b": names[j],
         **rows["sessions"],
         "p": logrank_p((a.sessions, a.reached), (b.sessions, b.reached)),
+        "p_paired": _paired_p(a.sessions - b.sessions),
         "a_faster": float((a.sessions < b.sessions).mean()),
         "b_faster": float((b.sessions < a.sessions).mean()),
         **{cost: rows[cost] for cost in COSTS[1:]},
     }
+
+
+def _paired_p(differences: np.ndarray) -> float | None:
+    """Two-sided p of Student's test that differences (M,) have mean 0; None where they have no spread."""
+    if np.ptp(differences) == 0:
+        return 1.0 if differences[0] == 0 else None
+    return float(ttest_1samp(differences, 0.0).pvalue)
 
 
 def _resampled_means(costs: np.ndarray, seed: int) -> np.ndarray:
