@@ -47,7 +47,11 @@ def design_table(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for place in results["ranking"]:
         design = results["designs"][place["design"]]
-        cells = [f"{100 * design['fraction_trained']:.0f} %", _short(design["median_sessions"]), _short(design["mean_sessions"])]
+        cells = [
+            f"{100 * design['fraction_trained']:.0f} %",
+            _short(design["median_sessions"]),
+            _short(design["mean_sessions"]),
+        ]
         cells += [f"{design['mean_trials']:.0f}", _short(design["water_ul"] / 1000), _short(design["hours"])]
         rows.append([place["design"], *cells, _difference(results, place["design"])])
     return header, rows

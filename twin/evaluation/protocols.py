@@ -115,7 +115,8 @@ def compare_designs(outcomes: Mapping[str, Outcome], horizon: int, seed: int = 1
 
     Medians are Kaplan-Meier estimates, None if fewer than half of the mice were trained; means are costs, per mouse.
     `difference` is a less b: negative where a is the cheaper. `p` is of the log-rank test, which takes the designs' mice
-    for different ones and so is conservative; `p_paired` of the paired t-test of the sessions. A design's `probability_best` is the share of resamples of the mice in which its mean number of sessions is the smallest.
+    for different ones and so is conservative; `p_paired` of the paired t-test of the sessions. A design's
+    `probability_best` is the share of resamples of the mice in which its mean number of sessions is the smallest.
     """
     names = list(outcomes)
     costs = np.stack([outcome.costs for outcome in outcomes.values()])  # (D, M, 4)
@@ -195,6 +196,4 @@ def _rank(names: list[str], sessions: np.ndarray, resampled: np.ndarray) -> list
     best = resampled == resampled.min(axis=1, keepdims=True)
     probability = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     order = np.argsort(sessions, kind="stable")
-    return [
-        {"design": names[i], "mean_sessions": float(sessions[i]), "probability_best": float(probability[i])} for i in order
-    ]
+    return [{"design": names[i], "mean_sessions": float(sessions[i]), "probability_best": float(probability[i])} for i in order]

@@ -72,16 +72,19 @@ def protocols_page(folder: Path, study: ProtocolsStudy, outcomes: Mapping[str, O
     """Figures and page of a comparison of designs."""
     header, rows = design_table(results)
     words = (
-        f"The same {results['mice']} mice under each design, until {results['until']} or for {results['horizon']} sessions. Means "
-        "are over all mice and count what a mouse cost until then; the median is of the time to the status, a dash if fewer than "
-        "half reached it. In brackets: 95 % bootstrap intervals over mice."
+        f"The same {results['mice']} mice under each design, until {results['until']} or for {results['horizon']} sessions. "
+        "Means are over all mice and count what a mouse cost until then; the median is of the time to the status, a dash if "
+        "fewer than half reached it. In brackets: 95 % bootstrap intervals over mice."
     )
     sessions = {name: outcome.sessions for name, outcome in outcomes.items()}
     figures = {
         "survival": survival_curves(results["designs"], results["until"]),
         "differences": paired_differences(sessions, results["comparisons"], results["horizon"]),
     }
-    pairs = [[p["a"], p["b"], *(_signed(p[k]) for k in ("difference", "ci95")), p["p_paired"], p["p"]] for p in results["comparisons"]]
+    pairs = [
+        [p["a"], p["b"], *(_signed(p[k]) for k in ("difference", "ci95")), p["p_paired"], p["p"]]
+        for p in results["comparisons"]
+    ]
     tests = table(pairs, ["a", "b", "sessions of a less b", "95 % interval", "p (paired t)", "p (log-rank)"])
     ranking = [[p["design"], p["mean_sessions"], p["probability_best"]] for p in results["ranking"]]
     best = table(ranking, ["design", "mean sessions", "probability that it needs fewest"])

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from twin.report.plots import BLACK, GREY, MODEL_COLOURS, Axes, Figure, MaxNLocator, new_figure, styled
+from twin.report.plots import BLACK, GREY, MODEL_COLOURS, Figure, MaxNLocator, new_figure, styled
 
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))  # designs beyond the number of colours take the next style
 CLIPPED = 0.99  # share of the mice whose differences are within the axis
-HALF_ROW = 0.34  # height of the tallest bar
+WORDS = {-1: "faster", 0: "the same", 1: "slower"}
+HEIGHT = 0.7  # of the tallest bar, rows being 1 apart
 
 
 def _look(i: int) -> dict[str, Any]:
@@ -25,7 +26,10 @@ def survival_curves(designs: Mapping[str, Mapping[str, Any]], status: str) -> Fi
     `designs`: name -> {survival (H + 1,), survival_ci95 (2, H + 1), fraction_trained, median_sessions}, as `compare_designs`
     gives them. A cross marks the mice that had not reached the status when training ended.
     """
-    words = f"Fraction of mice not yet {status} after each session; bands are 95 % intervals, crosses mice untrained at the end."
+    status = status.replace("_", " ")
+    words = (
+        f"Fraction of mice not yet {status} after each session; bands are 95 % intervals, crosses mice untrained at the end."
+    )
     figure = new_figure(8.5, 4.2, words)
     ax = figure.subplots()
     for i, (name, design) in enumerate(designs.items()):
@@ -52,27 +56,33 @@ def paired_differences(sessions: Mapping[str, np.ndarray], comparisons: Sequence
     are shares of mice, the same scale in every row; the bar of mice without a difference is left out and its share printed.
     """
     (first, reference), *others = sessions.items()
-    words = (
-        f"Sessions more than under {first}, mouse by mouse, until the status or session {horizon}; bars are shares of mice, "
-        "points means with 95 % bootstrap intervals."
-    )
-    figure = new_figure(8.5, 1.3 + 0.95 * len(others), words)
-    ax = figure.subplots()
     differences = {name: values - reference for name, values in others}
-    reach = max(2.0, float(np.quantile(np.abs(np.concatenate(list(differences.values()))), CLIPPED)))
+    reach = max(2.0, float(np.ceil(np.quantile(np.abs(np.concatenate(list(differences.values()))), CLIPPED))))
     shares = {name: _shares(values, reach) for name, values in differences.items()}
-    tallest = max(float(share[1].max(initial=0.0)) for share in shares.values()) or 1.0
+    tallest = max(float(share.max(initial=0.0)) for _, share in shares.values())
+    words = (
+        f"Sessions more than under {first}, mouse by mouse, until the status or session {horizon}; bars are shares of mice (the "
+        f"tallest {100 * tallest:.0f} %, the end ones with all beyond), points means with 95 % bootstrap intervals."
+    )
+    figure = new_figure(8.5, 1.2 + 0.95 * len(others), words)
+    ax = figure.subplots()
     for i, (name, values) in enumerate(differences.items()):
         at, share = shares[name]
-        colour = MODEL_COLOURS[(i + 1) % len(MODEL_COLOURS)]
-        ax.bar(at, share * (2 * HALF_ROW / tallest), 0.8, bottom=i - HALF_ROW, color=colour, alpha=0.45)
-        _draw_mean(ax, _pair(comparisons, name, first), i, colour)
-        text = f"{100 * np.mean(values < 0):.0f} % faster\n{100 * np.mean(values == 0):.0f} % the same\n"
-        ax.text(1.02, i, f"{text}{100 * np.mean(values > 0):.0f} % slower", transform=ax.get_yaxis_transform(), va="center")
+        row, colour = len(others) - 1 - i, MODEL_COLOURS[(i + 1) % len(MODEL_COLOURS)]
+        ax.bar(at, share * (HEIGHT / (tallest or 1.0)), 0.8, bottom=row, color=colour, alpha=0.45)
+        mean, low, high = _pair(comparisons, name, first)
+        ax.hlines(row, low, high, color=BLACK, lw=2.5, zorder=3)
+        ax.plot(mean, row, "o", mfc=colour, mec=BLACK, zorder=4, clip_on=False)
+        signs = [
+            f"{100 * np.mean(np.sign(values) == s):.0f} % {word}"
+            for s, word in ((-1, "faster"), (0, "the same"), (1, "slower"))
+        ]
+        text = "\n".join([f"mean {mean:+.2f} [{low:+.2f}, {high:+.2f}]", *signs]).replace("-", "−")
+        ax.text(1.02, row + HEIGHT / 2, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
     ax.axvline(0.0, color=BLACK, lw=0.8, ls=":", zorder=0)
-    ax.set_yticks(range(len(others)), [name for name, _ in others])
-    ax.set(xlabel=f"sessions more than under {first}", xlim=(-reach - 0.7, reach + 0.7), ylim=(len(others) - 0.4, -0.6))
-    ax.invert_yaxis()
+    ax.set_yticks(np.arange(len(others)) + HEIGHT / 2, [name for name, _ in reversed(others)])
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel=f"sessions more than under {first}", xlim=(-reach - 0.7, reach + 0.7), ylim=(-0.2, len(others)))
     return figure
 
 
@@ -88,10 +98,3 @@ def _pair(comparisons: Sequence[Mapping[str, Any]], name: str, first: str) -> tu
     sign = 1 if pair["a"] == name else -1
     low, high = sorted(sign * limit for limit in pair["ci95"])
     return sign * pair["difference"], low, high
-
-
-def _draw_mean(ax: Axes, pair: tuple[float, float, float], row: int, colour: str) -> None:
-    mean, low, high = pair
-    ax.hlines(row - HALF_ROW, low, high, color=BLACK, lw=2.5, zorder=3)
-    ax.plot(mean, row - HALF_ROW, "o", mfc=colour, mec=BLACK, zorder=4)
-    ax.annotate(f"{mean:+.2f}".replace("-", "−"), (mean, row - HALF_ROW), (0, -11), textcoords="offset points", ha="center", fontsize=8)
