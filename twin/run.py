@@ -93,7 +93,7 @@ def _rollout(study: CohortStudy, folder: _Folder, progress: bool, workers: int) 
 
 def _train(study: CohortStudy, progress: bool, workers: int) -> Rollout:
     """The study's trials, simulated."""
-    length, how = study.run, {"seed": study.seed, "workers": workers, "progress": progress}
+    length, how = study.run, dict[str, Any](seed=study.seed, workers=workers, progress=progress)
     if length.until is None or length.horizon is None:
         return simulate(study.cohort, study.protocol, trials=length.trials, sessions=length.sessions, **how)
     then = [Phase(following.protocol, following.until, following.horizon) for following in length.then]

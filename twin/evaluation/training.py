@@ -151,11 +151,11 @@ class _Days:
         windows = [
             (m, slice(self.run.sessions[m] - len(last), self.run.sessions[m])) for m, last in zip(who, pieces, strict=True)
         ]
-        trials = [np.concatenate([getattr(piece, name) for last in pieces for piece in last]) for name in _TRIALS]
+        trials = {name: np.concatenate([getattr(piece, name) for last in pieces for piece in last]) for name in _TRIALS}
         sessions = _offsets([len(piece.session) for last in pieces for piece in last])
         mice = _offsets([len(last) for last in pieces])
         tasks, known = (np.concatenate([table[window] for window in windows]) for table in (self.task, self.status))
-        status = training_status(summarise_sessions(*trials, sessions), mice, tasks, known=known)
+        status = training_status(summarise_sessions(**trials, sessions=sessions), mice, tasks, known=known)
         return status[mice[1:] - 1]
 
     def of_session(self) -> dict[str, np.ndarray]:
@@ -173,7 +173,7 @@ def _offsets(lengths: Any) -> np.ndarray:
 def session_summary(rollout: Rollout) -> SessionSummary:
     """What the training status needs of every session of a rollout."""
     sessions = np.append(rollout.sessions.start, len(rollout))
-    return summarise_sessions(*(rollout.columns[name] for name in _TRIALS), sessions)
+    return summarise_sessions(**{name: rollout.columns[name] for name in _TRIALS}, sessions=sessions)
 
 
 def mice_offsets(rollout: Rollout) -> np.ndarray:

@@ -61,8 +61,8 @@ def paired_differences(sessions: Mapping[str, np.ndarray], comparisons: Sequence
     shares = {name: _shares(values, reach) for name, values in differences.items()}
     tallest = max(float(share.max(initial=0.0)) for _, share in shares.values())
     words = (
-        f"Sessions more than under {first}, mouse by mouse, until the status or session {horizon}; bars are shares of mice (the "
-        f"tallest {100 * tallest:.0f} %, the end ones with all beyond), points means with 95 % bootstrap intervals."
+        f"Sessions more than under {first}, mouse by mouse, until the status or session {horizon}; bars are shares of mice "
+        f"(the tallest {100 * tallest:.0f} %, the end ones with all beyond), points means with 95 % bootstrap intervals."
     )
     figure = new_figure(8.5, 1.2 + 0.95 * len(others), words)
     ax = figure.subplots()
