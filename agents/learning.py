@@ -19,7 +19,7 @@ if config.DISABLE_JIT:
     def _row(values: np.ndarray, length: int) -> tuple:
         return tuple(values)
 else:
-    from numba.np.unsafe.ndarray import to_fixed_tuple as _row
+    from numba.np.unsafe.ndarray import to_fixed_tuple as _row  # type: ignore[no-redef]
 
 
 class Memory(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,5 +17,13 @@ class NetworkSettings(BaseModel):
     layers: int = Field(2, ge=1, le=3, description="hidden layers")
     activation: Literal["relu", "tanh", "silu"] = "tanh"
     gradient_form: bool = Field(True, description="multiply the output by the features")
-    mirror: bool = Field(False, description="build in left/right symmetry")
+    mirror: bool = Field(True, description="build in left/right symmetry")
     initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
+
+
+class Mirror(NamedTuple):
+    """Signs, +1 or -1, that a swap of left and right gives to the weights, the inputs and the output of the network."""
+
+    weights: Sequence[float]  # (K,)
+    inputs: Sequence[float]  # (U,)
+    output: Sequence[float]  # (K,) as `weights` without a gate; with one, those of the weights times those of the gate

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,18 +23,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agents.features import FEATURES, feature_codes
-from agents.network import NetworkSettings
+from agents.network import Mirror, NetworkSettings
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.silu}
 UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
-
-
-class Mirror(NamedTuple):
-    """Signs by which mirroring left and right multiplies weights (K,), network inputs (U,) and output (K,)."""
-
-    weights: Tensor
-    inputs: Tensor
-    output: Tensor
 
 
 class NeuralState(NamedTuple):
@@ -60,7 +53,7 @@ class DNNRule(nn.Module):
     def _build(self, k: int) -> None:
         s = self.settings
         widths = [self._build_memory(k + self.n_inputs), *[s.hidden] * s.layers]
-        self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.readout = nn.Linear(s.hidden, k)
         self.scale = nn.Parameter(torch.full((k,), s.initial_scale))
 
@@ -83,9 +76,10 @@ class DNNRule(nn.Module):
         """Signs under mirroring, or None without the symmetry."""
         if not self.settings.mirror:
             return None
-        x = torch.tensor([1.0 if f in UNCHANGED_BY_MIRRORING else -1.0 for f in self.features])
-        output = torch.full_like(x, -1.0) if self.settings.gradient_form else -x
-        return Mirror(-x, torch.cat([x, torch.tensor([-1.0, 1.0])]), output)
+        x = [1.0 if f in UNCHANGED_BY_MIRRORING else -1.0 for f in self.features]
+        weights = [-sign for sign in x]
+        output = [-1.0] * len(x) if self.settings.gradient_form else weights
+        return Mirror(weights, [*x, -1.0, 1.0], output)
 
     def inputs(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
         """What the network sees beside the weights, (..., U): the features, the choice and the reward as -1 or 1."""
@@ -104,9 +98,8 @@ class DNNRule(nn.Module):
         memories = [hidden]
         mirror = self.mirror
         if mirror is not None:
-            signs = torch.cat([mirror.weights, mirror.inputs]).to(z.dtype)
-            mirrored, hidden = self._view(z * signs, state.hidden[1])
-            output = 0.5 * (output + mirror.output.to(z.dtype) * mirrored)
+            mirrored, hidden = self._view(z * z.new_tensor([*mirror.weights, *mirror.inputs]), state.hidden[1])
+            output = 0.5 * (output + z.new_tensor(mirror.output) * mirrored)
             memories.append(hidden)
         gate = x if self.settings.gradient_form else 1.0
         memory = torch.where(learns > 0, torch.stack(memories), state.hidden)

@@ -65,7 +65,7 @@ def test_results_hold_the_recovery(finished):
         assert keys <= results["models"][model].keys()
     rate = results["models"]["reinforce-baseline"]["parameters"]["rate"]
     assert np.log(np.array(rate["estimate"]) / rate["true"]) == pytest.approx([0] * 3, abs=0.9)
-    assert results["models"]["reinforce-baseline"]["r2"] > 0.5
+    assert results["models"]["reinforce-baseline"]["r2"] > 0.2
 
 
 def test_running_again_does_only_what_is_missing(finished, capsys):

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 import agents.fused.unroll as unroll_fused
 from agents.fused.layers import SILU, TANH, activate
-from agents.fused.unroll import Mirror, dnn_unroll, gru_unroll
+from agents.fused.unroll import dnn_unroll, gru_unroll
+from agents.network import Mirror
 
 MICE, TRIALS, WEIGHTS, INPUTS, HIDDEN = 5, 17, 2, 3, 10
 PLAIN_SIGNS = Mirror([-1, 1], [1, -1, -1], [-1, 1])

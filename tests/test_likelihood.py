@@ -32,8 +32,9 @@ def torch_nll(layout: Layout, theta: torch.Tensor, trials: Trials) -> torch.Tens
     def column(name: str, feature: str) -> torch.Tensor:
         return theta[names.index(f"{name}.{feature}" if f"{name}.{feature}" in names else name)]
 
-    rule = torch.stack([torch.stack([column(p.name, f) for p in layout.rule.parameters]) for f in FEATURES] if layout.rule.parameters
-                       else [torch.zeros(0, dtype=torch.float64)] * len(FEATURES))[None]  # fmt: skip
+    nothing = torch.zeros(0, dtype=torch.float64)
+    rows = [[column(p.name, f) for p in layout.rule.parameters] for f in FEATURES]
+    rule = torch.stack([torch.stack(row) if row else nothing for row in rows])[None]
     w0 = torch.stack([column("initial_weight", f) for f in FEATURES])[None]
     batch = Batch.of(trials, torch.float64)
     logits, _ = unroll(BatchRule(layout.rule, rule, w0), batch)

@@ -45,7 +45,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("cohort.rule", "reinforce-baselin", "did you mean 'reinforce-baseline'"),
         ("cohort.features", ["stimulus", "bais"], "did you mean 'bias'"),
         ("protocol.sessiontrials", 3, r"unknown key in \[protocol\]: 'sessiontrials'; did you mean 'session_trials'"),
-        ("protocol.base", "ibl", "did you mean 'ibl-documented'"),
+        ("protocol.base", "ibl-2020", "did you mean 'ibl-2019'"),
         (
             "protocol.stages",
             [{"contrasts": [1.0], "debia": True}],

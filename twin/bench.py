@@ -92,6 +92,17 @@ def _environments(add: Add, steps: int) -> None:
             if env.step(i & 1)[3]:
                 env.reset()
 
+    vector = gym.make_vec("IBL/TrainingChoiceWorld-v0", num_envs=1000, vectorization_mode="vector_entry_point")
+    vector.reset(seed=1)
+    actions = np.arange(1000) % 2
+
+    def many() -> None:
+        for _ in range(steps // 100):
+            done = vector.step(actions)[3]
+            if done.any():
+                vector.reset(options={"reset_mask": done})
+
+    add("vector_env", 1e9 * _best(many) / (steps // 100 * 1000), "ns/env-step", "1,000 mice, resets included")
     add("scalar_env", 1e6 * _best(scalar) / steps, "us/step", f"{steps} steps through gym.make, random choices")
 
 
@@ -123,7 +134,7 @@ def _networks(add: Add, quick: bool) -> None:
             logits, _ = unroll(rule, batch, strategy=strategy)
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.choice[..., 0])
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
 
         epoch("fused")
@@ -144,10 +155,9 @@ def _store(add: Add, rollout: Rollout) -> None:
 
 
 def _startup(add: Add) -> None:
-    code = "from twin.cohort import Cohort\nfrom twin.simulate import simulate\nimport twin.run\nsimulate(Cohort(mice=1), trials=1)"
+    code = "import twin.run\ntwin.run.simulate(__import__('twin').Cohort(mice=1), trials=1)"
     seconds = _best(lambda: subprocess.run([sys.executable, "-c", code], check=True), 3)
     add("startup", seconds, "s", "new process to the first trial, warm cache")
-    seconds = _best(
-        lambda: subprocess.run([sys.executable, "-m", "twin.cli", "--help"], check=True, stdout=subprocess.DEVNULL), 5
-    )
+    call = [sys.executable, "-m", "twin.cli", "--help"]
+    seconds = _best(lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL), 5)
     add("startup_help", seconds, "s", "twin --help")

@@ -150,7 +150,9 @@ def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: in
 def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
     rollout = _rollout(study, folder, progress, workers)
     trials = Trials.from_rollout(rollout, study.inference.features)
-    first = rollout.weights[rollout.starts[:-1]].astype(float) if trials.features == rollout.features else None
+    first = None
+    if rollout.weights is not None and trials.features == rollout.features:
+        first = rollout.weights[rollout.starts[:-1]].astype(float)
     fits = _fits(study.inference, trials, folder, progress, first)
 
     from twin.evaluation.recovery import recovery

@@ -16,7 +16,6 @@ Gradients reach the initial state and every parameter but not the data, and have
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,20 +25,13 @@ from agents.fused.function import Plan, Unroll
 from agents.fused.kernels import Trials
 from agents.fused.lanes import WIDTH
 from agents.fused.layers import RELU, SILU, TANH
+from agents.network import Mirror
 
 ACTIVATIONS = {"relu": RELU, "tanh": TANH, "silu": SILU}
 LARGEST_BLOCK = 12  # mice that run together: two tiles of `lanes.add_product`
 BUFFER_BYTES = 2**18  # activations of one chunk of trials; small enough to share the second-level cache with the parameters
 
 Layer = tuple[Tensor, Tensor]
-
-
-class Mirror(NamedTuple):
-    """Signs, +1 or -1, that a swap of left and right gives to the weights, the inputs and the output of the network."""
-
-    weights: Sequence[float]  # (K,)
-    inputs: Sequence[float]  # (U,)
-    output: Sequence[float]  # (K,) as `weights` without a gate; with one, those of the weights times those of the gate
 
 
 def dnn_unroll(

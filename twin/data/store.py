@@ -117,8 +117,8 @@ def read_rollout(path: str | Path) -> Rollout:
         mice, trials = file["mice"], file["trials"]
         if missing := [name for name in REQUIRED if name not in trials]:
             raise ValueError(f"{path}: the trial columns {missing} are missing")
-        theta = mice["theta"] if "theta" in mice else None
-        weights = trials["weights"] if "weights" in trials else None
+        theta = mice.get("theta")
+        weights = trials.get("weights")
         return Rollout(
             columns={name: trials[name][()] for name in COLUMNS if name in trials},
             starts=mice["start"][()],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -62,29 +63,22 @@ class Trials:
             raise ValueError(f"mouse {self.ids[m]!r} has {self.lengths[m]} trials; cannot set aside the last {future} of them")
         index = np.arange(self.choice.shape[1])
         last = index >= (self.lengths - future)[:, None]
-        train = Trials(
-            self.x,
-            np.where(last, -1, self.choice).astype(np.int8),
-            self.reward,
-            self.new_session,
-            self.mask & ~last,
-            self.lengths - future,
-            self.features,
-            self.ids,
-        )
-        test = Trials(
-            self.x, self.choice, self.reward, self.new_session, self.mask & last, self.lengths, self.features, self.ids
-        )
+        unknown = np.where(last, -1, self.choice).astype(np.int8)
+        train = replace(self, choice=unknown, mask=self.mask & ~last, lengths=self.lengths - future)
+        test = replace(self, mask=self.mask & last)
         return train, test
 
     def first(self, n: int) -> Trials:
         """The first `n` trials of each mouse."""
-        arrays = (a[:, :n] for a in (self.x, self.choice, self.reward, self.new_session, self.mask))
-        return Trials(*arrays, np.minimum(self.lengths, n), self.features, self.ids)
+        return self._pick(slice(None), slice(n), np.minimum(self.lengths, n), self.ids)
 
     def of_mice(self, mice: Sequence[int] | np.ndarray) -> Trials:
         """The trials of some mice."""
         pick = np.asarray(mice)
-        ids = tuple(self.ids[m] for m in pick)
-        arrays = (self.x, self.choice, self.reward, self.new_session, self.mask, self.lengths)
-        return Trials(*(a[pick] for a in arrays), self.features, ids)
+        return self._pick(pick, slice(None), self.lengths[pick], tuple(self.ids[m] for m in pick))
+
+    def _pick(self, mice: Any, trials: slice, lengths: np.ndarray, ids: tuple[str, ...]) -> Trials:
+        x, choice, reward = (a[mice][:, trials] for a in (self.x, self.choice, self.reward))
+        return Trials(
+            x, choice, reward, self.new_session[mice][:, trials], self.mask[mice][:, trials], lengths, self.features, ids
+        )

@@ -32,7 +32,7 @@ class Points(NamedTuple):
 
 
 def paper_grid(features: Sequence[str]) -> Points:
-    """The paper's grid over a stimulus and a bias weight; further features and their weights are 0, a zero stimulus is right's."""
+    """The paper's grid over stimulus and bias weight; other features and their weights are 0, a zero stimulus is right's."""
     axis = np.linspace(-2, 2, 17)
     s, w, b, choice = (a.ravel() for a in np.meshgrid(axis, axis, [-1.0, 0.0, 1.0], [0, 1], indexing="ij"))
     shape = (s.size, len(features))
@@ -54,6 +54,7 @@ def stimulus_column(features: Sequence[str]) -> int:
 
 def visited(rollout: Rollout, trials: Trials, mouse: int) -> Points:
     """Trials of one simulated mouse, spread evenly over its record, with its true weights."""
+    assert rollout.weights is not None
     counted = np.flatnonzero(trials.mask[mouse])
     at = counted[np.linspace(0, counted.size - 1, min(VISITED, counted.size)).astype(int)]
     weights = rollout.weights[rollout.of_mouse(mouse)][at].astype(float)
@@ -83,8 +84,10 @@ def errors(true: np.ndarray, inferred: np.ndarray) -> dict[str, float]:
 
 def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict[str, Any]:
     """Errors of a fit to simulated mice; updates are those of the stimulus weight, as in the paper, over all mice."""
-    s = stimulus_column(trials.features)
-    grid, pairs, pairs_visited = paper_grid(trials.features), [], []
+    assert rollout.theta is not None
+    s, grid = stimulus_column(trials.features), paper_grid(trials.features)
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    pairs_visited: list[tuple[np.ndarray, np.ndarray]] = []
     for m in range(rollout.n_mice):
         for points, found in ((grid, pairs), (visited(rollout, trials, m), pairs_visited)):
             found.append((true_update(cohort, rollout.theta[m], points)[:, s], fit.update(m, *points)[:, s]))
@@ -106,7 +109,7 @@ def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict
 
 def _parameters(fit: Fit, cohort: Cohort, rollout: Rollout) -> dict[str, Any]:
     """True and estimated value of every fitted parameter that the cohort's rule has too, with the coverage of its intervals."""
-    if not isinstance(fit, RuleFit):
+    if not isinstance(fit, RuleFit) or rollout.theta is None:
         return {}
     out = {}
     for column, name in enumerate(fit.layout.names):

@@ -65,7 +65,7 @@ class Trainer:
         """
         best = self._snapshot()
         try:
-            for epoch in range(self.settings.epochs):
+            for epoch in range(self.settings.passes(len(self.seen))):
                 for mice in self._minibatches(epoch):
                     self._step(mice)
                 for scores, score in zip((self.history.train, self.history.held_out), self._scores(), strict=True):
@@ -90,7 +90,7 @@ class Trainer:
                 f"lower `rate`, or `initial_scale` of the network"
             )
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
         self.schedule.step()
@@ -117,7 +117,8 @@ class Trainer:
 
     def _rate(self, step: int) -> float:
         """Factor of the learning rate: a linear rise, then half a cosine down to zero."""
-        steps = self.settings.epochs * math.ceil(len(self.seen) / self.settings.batch)
+        mice = len(self.seen)
+        steps = self.settings.passes(mice) * self.settings.minibatches(mice)
         done, warm = step / steps, self.settings.warm_up
         return (step + 1) / (warm * steps + 1) if done < warm else 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
 

@@ -60,7 +60,7 @@ class RuleFit:
         return out
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of one mouse that remembers none before; w, x (N, K), the others (N,)."""
+        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,)."""
         return rule_update(self.layout, self.theta[mouse], w, x, choice, reward)
 
 

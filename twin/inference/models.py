@@ -39,7 +39,7 @@ class Fit(Protocol):
         """Weights before each trial, driven by the recorded choices, (M, T, K)."""
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of one mouse that remembers none before; w, x (N, K), the others (N,)."""
+        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.n
     network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
     rule = NEURAL_RULES[name](trials.features, network, settings.seed)
     trainer = Trainer(rule, trials, settings, _initial_weights(trials, settings.initial, known))
-    with tqdm(total=settings.epochs, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
+    with tqdm(
+        total=settings.passes(len(trials.ids)), unit="epoch", desc=f"fit {name}", disable=None if progress else True
+    ) as bar:
 
         def show(train: float, held_out: float) -> None:
             bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")

@@ -11,6 +11,7 @@ from agents.rules import RULES
 from envs.names import suggest
 
 Strategy = Literal["loop", "fused"]
+DEFAULT_STEPS = 400  # of the optimiser
 
 
 class RuleSettings(BaseModel):
@@ -28,7 +29,7 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(80, ge=1)
+    epochs: int | None = Field(None, ge=1, description="passes over all mice; default: enough for 400 steps")
     rate: float = Field(0.01, gt=0, description="peak learning rate of Adam")
     warm_up: float = Field(0.05, ge=0, lt=1, description="fraction of the training over which the rate rises")
     batch: int = Field(16, ge=1, description="mice in a minibatch")
@@ -37,6 +38,14 @@ class TrainSettings(BaseModel):
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
     strategy: Strategy = "fused"
     seed: int = Field(0, ge=0)
+
+    def passes(self, mice: int) -> int:
+        """Passes over so many mice."""
+        return self.epochs or -(-DEFAULT_STEPS // self.minibatches(mice))
+
+    def minibatches(self, mice: int) -> int:
+        """Minibatches in a pass over so many mice."""
+        return -(-mice // self.batch)
 
 
 class NeuralSettings(NetworkSettings, TrainSettings):

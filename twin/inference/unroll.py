@@ -43,10 +43,7 @@ def unroll(
 
     `weights` (M, K) are those before the first trial; by default the model's own `init` decides.
     """
-    if strategy == "loop":
-        path = _loop(model, batch, weights, segment)
-    else:
-        path = _fused(model, batch, weights, segment)
+    path = (_loop if strategy == "loop" else _fused)(model, batch, weights, segment)
     return (path * batch.x).sum(-1), path
 
 

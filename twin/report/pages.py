@@ -20,6 +20,7 @@ from twin.scenario import CohortStudy, FitStudy, ProtocolsStudy, RecoveryStudy, 
 from twin.summary import design_table, model_table
 
 Fits = Mapping[str, Any]
+Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
 
 
 def cohort_page(folder: Path, study: CohortStudy, rollout: Rollout, results: dict[str, Any]) -> None:
@@ -31,23 +32,23 @@ def recovery_page(
     folder: Path, study: RecoveryStudy, rollout: Rollout, trials: Trials, fits: Fits, results: dict[str, Any]
 ) -> None:
     """Figures and page of a recovery: behaviour, then the truth against each model."""
-    theta = rollout.theta
-    assert theta is not None
+    assert rollout.theta is not None
+    theta: np.ndarray = rollout.theta[0]
 
     def truth(w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        return true_update(study.cohort, theta[0], Points(w, x, choice, reward))
+        return true_update(study.cohort, theta, Points(w, x, choice, reward))
 
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    true = np.full(trials.x.shape, np.nan)
+    true = np.full_like(trials.x, np.nan)
     true[np.arange(true.shape[1]) < trials.lengths[:, None]] = rollout.weights
     rules = _rules({"true": truth, **_updates(fits)}, trials, weights, true)
-    parameters = [
+    parameters: list[Part] = [
         (f"Parameters recovered by {name}", "", {f"parameters-{name}": plots.parameter_recovery(model["parameters"])})
         for name, model in results["models"].items()
         if model["parameters"]
     ]
     header, rows = model_table(results)
-    scores = (
+    scores: Part = (
         "Scores",
         ["Log-likelihoods are natural; errors of the update are those of the stimulus weight.", table(rows, header)],
         {},
@@ -60,7 +61,7 @@ def fit_page(folder: Path, study: FitStudy, rollout: Rollout, trials: Trials, fi
     header, rows = model_table(results)
     learning = {name: fit for name, fit in fits.items() if name != "static-glm"}
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    scores = (
+    scores: Part = (
         "Scores",
         ["Log-likelihoods are natural, per trial.", table(rows, header)],
         {"models": plots.model_comparison(results["models"])},
@@ -94,9 +95,6 @@ def protocols_page(folder: Path, study: ProtocolsStudy, outcomes: Mapping[str, O
 
 def _signed(value: Any) -> str:
     return f"{value:+.2f}" if isinstance(value, float) else f"{value[0]:+.2f} to {value[1]:+.2f}"
-
-
-Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
 
 
 def _behavior(rollout: Rollout) -> list[Part]:

@@ -95,14 +95,14 @@ class _Table(NamedTuple):
 
     def contrasts(self, column: str) -> np.ndarray:
         values = self.numbers(column)
-        for i in np.flatnonzero((values < 0) | (values > 1)):
+        for i in np.flatnonzero((values < 0) | (values > 1)).tolist():
             raise self.wrong(i, column, f"{values[i]:g}", "a contrast between 0 and 1 (as a fraction, not in percent)")
         return values
 
     def coded(self, column: str, codes: dict[float, int]) -> np.ndarray:
         values = self.numbers(column)
         out = np.zeros(len(values), np.int8)
-        for i in np.flatnonzero(~np.isin(values, list(codes))):
+        for i in np.flatnonzero(~np.isin(values, list(codes))).tolist():
             raise self.wrong(i, column, f"{values[i]:g}", f"one of {', '.join(f'{c:g}' for c in codes)}")
         for code, meaning in codes.items():
             out[values == code] = meaning
@@ -134,7 +134,7 @@ def _rollout(table: _Table, layout: Layout) -> Rollout:
 def _sides(
     table: _Table, left: np.ndarray, right: np.ndarray, choice: np.ndarray, reward: np.ndarray, probability_left: np.ndarray
 ) -> np.ndarray:
-    """Rewarded side of each trial, +1 right, -1 left; a row whose choice, outcome and stimulus contradict each other is refused."""
+    """Rewarded side of each trial, +1 right, -1 left; a row whose choice, outcome and stimulus disagree is refused."""
     signed = np.nan_to_num(right) - np.nan_to_num(left)
     side = np.sign(signed).astype(np.int8)
     chosen = 2 * choice.astype(int) - 1
