@@ -105,8 +105,8 @@ def _days(study: ProtocolsStudy, name: str, folder: _Folder, progress: bool, wor
     path = folder.path / "designs" / f"{name}.npz"
     if path.is_file():
         try:
-            with np.load(path) as file:
-                return Days(*(file[column] for column in Days._fields))
+            with open(path, "rb") as stored, np.load(stored) as columns:
+                return Days(*(columns[name] for name in Days._fields))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             folder.log(f"training under {name} again: {error}")
     started = time.perf_counter()

@@ -120,12 +120,12 @@ def compare_designs(outcomes: Mapping[str, Outcome], horizon: int, seed: int = 1
     """
     names = list(outcomes)
     costs = np.stack([outcome.costs for outcome in outcomes.values()])  # (D, M, 4)
-    means = _resampled_means(costs, seed)  # (B, D, 4)
+    sums, n = _resampled_sums(costs, seed), costs.shape[1]  # (B, D, 4)
     designs = {name: describe_design(outcome, horizon) for name, outcome in outcomes.items()}
     for i, name in enumerate(names):
-        designs[name]["ci95"] = {cost: _ci95(means[:, i, c]) for c, cost in enumerate(COSTS)}
-    pairs = [_compare(names, i, j, outcomes, costs, means) for i, j in combinations(range(len(names)), 2)]
-    return {"designs": designs, "comparisons": pairs, "ranking": _rank(names, costs[..., 0].mean(axis=1), means[..., 0])}
+        designs[name]["ci95"] = {cost: _ci95(sums[:, i, c] / n) for c, cost in enumerate(COSTS)}
+    pairs = [_compare(names, i, j, outcomes, costs, sums) for i, j in combinations(range(len(names)), 2)]
+    return {"designs": designs, "comparisons": pairs, "ranking": _rank(names, costs[..., 0].mean(axis=1), sums[..., 0])}
 
 
 def describe_design(outcome: Outcome, horizon: int) -> dict[str, Any]:
@@ -148,12 +148,15 @@ def describe_design(outcome: Outcome, horizon: int) -> dict[str, Any]:
 
 
 def _compare(
-    names: list[str], i: int, j: int, outcomes: Mapping[str, Outcome], costs: np.ndarray, means: np.ndarray
+    names: list[str], i: int, j: int, outcomes: Mapping[str, Outcome], costs: np.ndarray, sums: np.ndarray
 ) -> dict[str, Any]:
     """Design i less design j."""
     a, b = (outcomes[names[k]] for k in (i, j))
     rows = {
-        cost: {"difference": float((costs[i, :, c] - costs[j, :, c]).mean()), "ci95": _ci95(means[:, i, c] - means[:, j, c])}
+        cost: {
+            "difference": float((costs[i, :, c] - costs[j, :, c]).mean()),
+            "ci95": _ci95((sums[:, i, c] - sums[:, j, c]) / costs.shape[1]),
+        }
         for c, cost in enumerate(COSTS)
     }
     return {
@@ -175,14 +178,14 @@ def _paired_p(differences: np.ndarray) -> float | None:
     return float(ttest_1samp(differences, 0.0).pvalue)
 
 
-def _resampled_means(costs: np.ndarray, seed: int) -> np.ndarray:
-    """Mean costs in resamples of the mice, (B, D, 4); the same mice are drawn for every design and cost."""
+def _resampled_sums(costs: np.ndarray, seed: int) -> np.ndarray:
+    """Costs (D, M, 4) summed over resamples of the mice, (B, D, 4); the same mice are drawn for every design and cost."""
     designs, mice, kinds = costs.shape
     flat = costs.transpose(1, 0, 2).reshape(mice, -1)
     random, parts = np.random.default_rng(seed), []
     for _ in range(0, RESAMPLES, _RESAMPLES_AT_ONCE):
         drawn = random.multinomial(mice, np.full(mice, 1 / mice), size=_RESAMPLES_AT_ONCE)
-        parts.append(drawn.astype(float) @ flat / mice)
+        parts.append(drawn.astype(float) @ flat)
     return np.concatenate(parts).reshape(RESAMPLES, designs, kinds)
 
 
