@@ -90,38 +90,37 @@ def simulate_until(
     The rollout's `of_session` holds the status at the end of each session and its protocol. `mice` picks some of the
     cohort's. Raises ValueError for a status that does not exist or that the protocol cannot lead to, or a horizon below 1.
     """
-    phases = [_checked(phase) for phase in (Phase(protocol, until, horizon), *then)]
-    run = Simulation(cohort, phases[0].protocol, seed, mice=mice, driver=driver, workers=workers)
-    days = _Days(run, sum(phase.horizon for phase in phases))
-    going = np.arange(len(run.members))
-    with progress_bar(len(going), "mouse", progress) as bar:
-        for number, phase in enumerate(phases):
-            if number > 0:
-                run.change_protocol(load_protocol(phase.protocol) if isinstance(phase.protocol, str) else phase.protocol, going)
-            before, going = going, _train(days, phase, going)
-            bar.update(len(before) - len(going) if phase is not phases[-1] else len(before))
-            if not len(going):
-                break
+    plan = [_resolved(phase) for phase in (Phase(protocol, until, horizon), *then)]
+    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, workers=workers)
+    most = sum(sessions for _, _, sessions in plan)
+    days, going = _Days(run, most), np.arange(len(run.members))
+    with progress_bar(most, "session", progress) as bar:
+        for number, (following, target, sessions) in enumerate(plan):
+            if number > 0 and len(going):
+                run.change_protocol(following, going)
+            going = _train(days, target, sessions, going, bar)
     return run.rollout(days.of_session())
 
 
-def _checked(phase: Phase) -> Phase:
+def _resolved(phase: Phase) -> tuple[Protocol, Status, int]:
+    """A phase's protocol, target and horizon. Raises ValueError for what cannot be."""
     protocol = load_protocol(phase.protocol) if isinstance(phase.protocol, str) else phase.protocol
     if phase.horizon < 1:
         raise ValueError(f"horizon = {phase.horizon}: expected at least one session")
     label = phase.until.label if isinstance(phase.until, Status) else phase.until
-    return Phase(protocol, find_target(label, protocol), phase.horizon)
+    return protocol, find_target(label, protocol), phase.horizon
 
 
-def _train(days: _Days, phase: Phase, going: np.ndarray) -> np.ndarray:
-    """Train the mice `going` until the phase's status or its horizon; returns those that reached it."""
-    reached = []
-    for _ in range(phase.horizon):
-        there = days.add(going) >= phase.until
+def _train(days: _Days, target: Status, horizon: int, going: np.ndarray, bar: Any) -> np.ndarray:
+    """Train the mice `going` to a target, for so many sessions at most; returns those that reached it."""
+    reached = [going[:0]]
+    for _ in range(horizon):
+        bar.update()
+        if not len(going):
+            continue
+        there = days.add(going) >= target
         reached.append(going[there])
         going = going[~there]
-        if not len(going):
-            break
     return np.sort(np.concatenate(reached))
 
 
