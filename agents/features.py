@@ -16,7 +16,7 @@ from numba import njit
 from envs.compiled import kernel
 from envs.names import suggest
 
-_STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS = range(6)
+_STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS, _SCALED_CONTRAST = range(7)
 CONTRAST_GAIN = 5.0  # psytrack's p of tanh(p c) / tanh(p); Roy et al 2021, Neuron
 _FULL = math.tanh(CONTRAST_GAIN)
 
@@ -24,6 +24,7 @@ FEATURES = {
     "stimulus": (_STIMULUS, "signed contrast c as tanh(5 c) / tanh(5), positive = right"),
     "bias": (_BIAS, "1"),
     "contrast": (_CONTRAST, "signed contrast itself, positive = right"),
+    "scaled_contrast": (_SCALED_CONTRAST, "twice the signed contrast: -2 to 2, as in Liu, Geadah & Pillow 2025"),
     "previous_choice": (_PREVIOUS_CHOICE, "+1 after a right, -1 after a left choice"),
     "previous_reward": (
         _PREVIOUS_REWARD,
@@ -59,6 +60,8 @@ def fill_features(x: np.ndarray, codes: np.ndarray, contrast: float, previous: n
             x[k] = 1.0
         elif code == _CONTRAST:
             x[k] = contrast
+        elif code == _SCALED_CONTRAST:
+            x[k] = 2.0 * contrast
         elif code == _PREVIOUS_STIMULUS:
             x[k] = _stimulus(previous[2])
         else:

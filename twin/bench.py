@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout

@@ -223,14 +223,14 @@ class _Stepped:
             return False
         state = self.state._replace(weights=bodies.weights.copy())
         state = self.agent.learn(state, bodies.x.copy(), bodies.choice.copy(), bodies.reward.copy(), bodies.p.copy())
-        weights = np.array(state.weights, float)
+        weights = np.asarray(state.weights).astype(float)
         finish_step(run.mice, bodies, weights, run.unpacked.trial_noise, out, rows)
         self.state = state._replace(weights=weights)
         return True
 
     def sleep(self, who: np.ndarray) -> None:
         """A night for some of the mice."""
-        weights, u = np.array(self.state.weights, float), self.run.unpacked
+        weights, u = np.asarray(self.state.weights).astype(float), self.run.unpacked
         for m in who:
             mouse = self.run.mice[m]
             sleep(weights[m], self.bodies.previous[m], u.day_noise[m], mouse.key, mouse.trial)

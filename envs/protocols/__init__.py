@@ -17,13 +17,14 @@ from envs.protocols.habituation import HABITUATION
 from envs.protocols.ibl_2019 import IBL_2019
 from envs.protocols.ibl_documented import IBL_DOCUMENTED
 from envs.protocols.ibl_v8 import IBL_V8
+from envs.protocols.paper import LIU_2025
 from envs.protocols.tables import Blocks, Contingency, Protocol, Stage, Transition
 from envs.protocols.toml import toml_text
 
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (
-        IBL_2019, IBL_V8, IBL_DOCUMENTED, CONSTANT, BIASED, BIASED_HALF_ZERO, EPHYS, ADVANCED, HABITUATION
+        IBL_2019, IBL_V8, IBL_DOCUMENTED, CONSTANT, BIASED, BIASED_HALF_ZERO, EPHYS, ADVANCED, HABITUATION, LIU_2025
     )
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twin.data.rollout import Rollout
-from twin.evaluation.psychometrics import PLOTS, fit_psychometric, summarise
+from twin.evaluation.psychometrics import fit_psychometric, summarise
 
 EASY = 0.5  # contrast from which a trial is easy (IBL training criteria)
 FIRST_LAST = 3  # sessions at either end that are compared
@@ -34,8 +34,8 @@ def behavior(rollout: Rollout) -> dict[str, Any]:
     """Summary of a rollout, for results.json: performance early and late, psychometric fit of the last sessions, stages."""
     performance, (position, from_end) = easy_performance(rollout), session_in_order(rollout)
     late = np.repeat(from_end <= FIRST_LAST, rollout.sessions.stop - rollout.sessions.start)
-    levels, n, p_right = summarise(rollout.contrast[late], rollout.choice[late])
-    curve = fit_psychometric(levels, n, p_right, PLOTS)
+    levels, n, p_right = summarise(rollout.contrast[late], rollout.choice[late], no_go="excluded")
+    curve = fit_psychometric(levels, n, p_right)
     lengths = rollout.sessions.stop - rollout.sessions.start
     return {
         "mice": rollout.n_mice,

@@ -19,6 +19,7 @@ from twin.data.trials import Trials
 from twin.inference.maximum_likelihood import RuleFit, rule_update
 from twin.inference.models import Fit
 
+STIMULI = ("stimulus", "contrast", "scaled_contrast")
 VISITED = 200  # trials drawn from each mouse
 
 
@@ -44,11 +45,9 @@ def paper_grid(features: Sequence[str]) -> Points:
 
 def stimulus_column(features: Sequence[str]) -> int:
     """Where the stimulus is among the features. Raises ValueError if it is not there, or the bias is not."""
-    names = [f for f in ("stimulus", "contrast") if f in features]
+    names = [f for f in STIMULI if f in features]
     if not names or "bias" not in features:
-        raise ValueError(
-            f"features {list(features)}: the update is compared over a stimulus ('stimulus' or 'contrast') and 'bias'"
-        )
+        raise ValueError(f"features {list(features)}: the update is compared over a stimulus ({', '.join(STIMULI)}) and 'bias'")
     return list(features).index(names[0])
 
 

@@ -47,5 +47,5 @@ def difference(a: str, b: str, ll_a: np.ndarray, ll_b: np.ndarray, mask: np.ndar
         values = row[counted]
         blocks += [values[i : i + BLOCK].sum() for i in range(0, len(values), BLOCK)]
     total, spread = np.sum(blocks), np.std(blocks, ddof=1) * np.sqrt(len(blocks)) if len(blocks) > 1 else np.nan
-    p = float(2 * norm.sf(abs(total) / spread)) if spread > 0 else float("nan")
+    p = float(2 * norm.sf(abs(total) / spread)) if spread > 0 else float(total == 0)
     return {"a": a, "b": b, "difference": float(total / mask.sum()), "p": p}

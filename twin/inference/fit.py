@@ -70,10 +70,10 @@ class Trainer:
                     self._step(mice)
                 for scores, score in zip((self.history.train, self.history.held_out), self._scores(), strict=True):
                     scores.append(score)
-                epoch_done(self.history.train[-1], self.history.held_out[-1])
                 if epoch == 0 or self.history.held_out[-1] < self.history.held_out[self.history.best]:
                     self.history.best, best = epoch, self._snapshot()
-                elif epoch - self.history.best >= self.settings.patience:
+                epoch_done(self.history.train[-1], self.history.held_out[-1])
+                if epoch - self.history.best >= self.settings.patience:
                     break
         finally:
             self.model.load_state_dict(best[0])

@@ -12,7 +12,7 @@ import numpy as np
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.protocols import Outcome
-from twin.evaluation.recovery import Points, true_update
+from twin.evaluation.recovery import STIMULI, Points, true_update
 from twin.report import plots
 from twin.report.html import Section, table, write_page
 from twin.report.plots_designs import paired_differences, survival_curves
@@ -123,7 +123,7 @@ def _updates(fits: Fits) -> dict[str, Callable[..., np.ndarray]]:
 
 def _rules(updates: dict[str, Any], trials: Trials, weights: dict[str, np.ndarray], true: np.ndarray | None) -> list[Part]:
     """Update maps over where the weights have been, and the first mouse's weights."""
-    stimulus = next((f for f in ("stimulus", "contrast") if f in trials.features), None)
+    stimulus = next((f for f in STIMULI if f in trials.features), None)
     parts: list[Part] = []
     if updates and stimulus and "bias" in trials.features:
         known = true if true is not None else np.concatenate(list(weights.values()))

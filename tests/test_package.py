@@ -1,0 +1,58 @@
+"""The distribution as a whole: public names, layers, the benchmark's form, and what the README promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import twin
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", twin.__all__)
+def test_public_names_exist(name):
+    assert getattr(twin, name) is not None
+
+
+def test_unknown_name_says_what_there_is():
+    with pytest.raises(AttributeError, match="it has Cohort"):
+        twin.nothing  # noqa: B018
+
+
+def test_foreign_packages_of_our_names_are_noticed(tmp_path):
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "__init__.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import twin"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Use a fresh virtual environment" in done.stderr
+
+
+def test_layers_are_kept():
+    code = "from importlinter.cli import lint_imports_command as check; check()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", README, re.S), ids=["library", "gymnasium"])
+def test_examples_of_the_readme_run(example, capsys):
+    example = example.replace("mice=20", "mice=3").replace("trials=5000", "trials=400").replace("epochs=40", "epochs=2")
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_readme_names_every_shipped_scenario():
+    for path in (ROOT / "scenarios").glob("*.toml"):
+        assert f"`{path.stem}`" in README
+
+
+def test_nothing_names_a_machine_or_a_host():
+    for path in ROOT.rglob("*"):
+        if path.suffix in (".py", ".toml", ".md", ".txt", ".cff") and ".git" not in path.parts and path != Path(__file__):
+            text = path.read_text()
+            assert not re.search(r"/(work|home|root)/", text), path
