@@ -38,6 +38,12 @@ def session_over(protocol: Any, mouse: Any) -> bool:
 
 
 @kernel
+def sessions_done(protocol: Any, mouse: Any) -> int:
+    """Sessions that the mouse has completed."""
+    return mouse.session + (1 if session_over(protocol, mouse) else 0)
+
+
+@kernel
 def adapted_reward(
     rule: int, reward_ul: float, weight_g: float, water_ul: float, trials: int, low_ul: float, high_ul: float
 ) -> float:
@@ -114,3 +120,14 @@ def new_mice(protocol: Any, keys: np.ndarray, stage: int = 0) -> np.ndarray:
     mice["held"] = -1
     mice["reward_ul"], mice["gain"] = protocol["reward_ul"], protocol["gain"]
     return mice
+
+
+def moved_mice(protocol: Any, mice: np.ndarray) -> np.ndarray:
+    """Rig records (M,) of mice that begin another protocol the next day.
+
+    The mouse's key and its counts of trials and sessions go on; stage, buffers, reward volume and gain start as that
+    protocol starts them, as on a rig whose task is changed.
+    """
+    records = new_mice(protocol, mice["key"])
+    records["trial"], records["session"] = mice["trial"], mice["session"] + 1
+    return records

@@ -56,7 +56,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("inference.dnnglm.hiden", 3, r"unknown key in \[dnnglm\]: 'hiden'; did you mean 'hidden'"),
         ("inference.dnnglm.hidden", 0, "dnnglm.hidden: .*greater than or equal to 1"),
         ("inference.models", ["dnn"], "unknown model 'dnn'; did you mean 'dnnglm'"),
-        ("run.sessions", 3, "run: give exactly one of `trials` and `sessions`"),
+        ("run.sessions", 3, "run: give exactly one of `trials`, `sessions` and `until`"),
         ("run.trials", 0, "run.trials: .*greater than or equal to 1"),
         ("kind", "recover", "unknown kind 'recover'; did you mean 'recovery'"),
         ("seed", -1, "seed: .*greater than or equal to 0"),

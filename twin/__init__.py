@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from twin.data.rollout import Rollout
     from twin.data.store import read_rollout, write_rollout
     from twin.data.trials import Trials
+    from twin.evaluation.protocols import compare_designs, train_design
     from twin.evaluation.recovery import recovery
+    from twin.evaluation.training import simulate_until
     from twin.inference.models import fit, load_fit, save_fit
     from twin.scenario import load as load_scenario
 
@@ -28,6 +30,7 @@ _PLACES = {
     "Protocol": "envs.protocols",
     "Rollout": "twin.data.rollout",
     "Trials": "twin.data.trials",
+    "compare_designs": "twin.evaluation.protocols",
     "fit": "twin.inference.models",
     "load_fit": "twin.inference.models",
     "load_protocol": "envs.protocols",
@@ -36,6 +39,8 @@ _PLACES = {
     "read_rollout": "twin.data.store",
     "recovery": "twin.evaluation.recovery",
     "save_fit": "twin.inference.models",
+    "simulate_until": "twin.evaluation.training",
+    "train_design": "twin.evaluation.protocols",
     "write_rollout": "twin.data.store",
 }
 
@@ -44,6 +49,7 @@ __all__ = [
     "Protocol",
     "Rollout",
     "Trials",
+    "compare_designs",
     "fit",
     "load_fit",
     "load_protocol",
@@ -52,6 +58,8 @@ __all__ = [
     "read_rollout",
     "recovery",
     "save_fit",
+    "simulate_until",
+    "train_design",
     "write_rollout",
 ]
 

@@ -64,8 +64,15 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("info", _info, "Say what an HDF5 rollout holds.")
     sub.add_argument("file", type=Path)
-    sub = command("verify", _verify, "Check an HDF5 rollout against its content hash.")
-    sub.add_argument("file", type=Path)
+    sub = command("verify", _verify, "Check an HDF5 rollout against its content hash, and behaviour against protocols.")
+    sub.add_argument("file", type=Path, help="HDF5 rollout; with --against also a csv file")
+    sub.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="PROTOCOL",
+        help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
+    )
     sub = command("report", _report, "Make the figures and the page of a run folder again.")
     sub.add_argument("folder", type=Path)
     sub = command("bench", _bench, "Measure the speed of every hot path on this machine.")
@@ -138,9 +145,18 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
+    from envs.protocols import load_protocol, read_protocol
     from twin.data.store import verify
 
-    print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
+    protocols = [read_protocol(p) if p.endswith(".toml") else load_protocol(p) for p in dict.fromkeys(options.against)]
+    if not protocols or not options.file.name.endswith((".csv", ".csv.gz")):
+        print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
+    if protocols:
+        from twin.replay import agreement
+        from twin.run import read_behavior
+        from twin.summary import text_table
+
+        print(*text_table(*agreement(read_behavior(options.file), protocols)), sep="\n")
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from agents.mouse import add_noise, compile_finish, decide, sleep
 from agents.rules import Rule
 from envs.compiled import kernel, loop
 from envs.draws import TRIAL_NOISE
-from envs.session import next_session, session_over
+from envs.session import next_session, session_over, sessions_done
 from envs.task import draw, score
 from twin.data.rollout import COLUMNS
 
@@ -50,9 +50,17 @@ class Columns(NamedTuple):
         return Columns(*(column[start:stop].copy() for column in self))
 
 
+def join(pieces: Sequence[Columns]) -> Columns:
+    """Pieces one after the other."""
+    return pieces[0] if len(pieces) == 1 else Columns(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+
+
 @lru_cache(maxsize=64)
 def compile_fused(rule: Rule) -> Callable[..., int]:
-    """The whole loop of one mouse under one rule: rows `start` to `stop` of the columns; returns the trials done."""
+    """The loop of one mouse under one rule: rows `start` to `stop` of the columns; returns the trials done.
+
+    It ends with the columns, or with the session that is the mouse's number `sessions` (from 1); called again, it goes on.
+    """
     finish = compile_finish(rule)
 
     @loop
@@ -61,7 +69,7 @@ def compile_fused(rule: Rule) -> Callable[..., int]:
     ) -> int:
         for i in range(start, stop):
             if session_over(rig, mouse):
-                if mouse.session + 1 == sessions:
+                if mouse.session + 1 >= sessions:
                     return i - start
                 next_session(rig, mouse)
                 sleep(memory.weights, memory.previous, u.day_noise[m], mouse.key, mouse.trial)
@@ -122,14 +130,14 @@ class _Body(NamedTuple):
 
 
 @kernel
-def step(rig: Any, mice: Any, bodies: Any, codes: Any, u: Any, out: Any, rows: Any, sessions: int) -> None:
-    """One trial of every mouse up to its outcome; a mouse that has finished gets choice -1 and row -1."""
+def step(rig: Any, mice: Any, bodies: Any, codes: Any, u: Any, out: Any, rows: Any, sessions: Any) -> None:
+    """One trial of every mouse up to its outcome; one that has done its `sessions` (M,) gets choice -1 and row -1."""
     for m in range(mice.shape[0]):
         mouse, body = mice[m], _Body(bodies.weights[m], bodies.x[m], bodies.previous[m])
+        if sessions_done(rig, mouse) >= sessions[m]:
+            bodies.choice[m, 0], rows[m] = -1, -1
+            continue
         if session_over(rig, mouse):
-            if mouse.session + 1 == sessions:
-                bodies.choice[m, 0], rows[m] = -1, -1
-                continue
             next_session(rig, mouse)
             sleep(body.weights, body.previous, u.day_noise[m], mouse.key, mouse.trial)
         draw(rig, mouse)

@@ -7,6 +7,7 @@ every contrast that could have been drawn; then the recorded trial is put in its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +65,22 @@ def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay
         mice = new_mice(rig[0], np.zeros(5, np.uint64), stage)
         _replay(rig, mice, _Seen.of(rollout, rows), stages[rows], repeats[rows], agrees[:, rows])
     return Replay(stages, repeats, agrees[0], agrees[1], agrees[2], rollout)
+
+
+def agreement(rollout: Rollout, protocols: Sequence[Protocol]) -> tuple[list[str], list[list[str]]]:
+    """Which sessions followed which protocol: header and rows of a table, one row per session.
+
+    A row has the fraction of trials that agree with each protocol, and the protocols that agree best. The stage is
+    carried from session to session, so a record should begin with the mouse's first day of training.
+    """
+    fractions = np.array([replay(rollout, protocol).by_session for protocol in protocols])
+    names, s = [protocol.name for protocol in protocols], rollout.sessions
+    rows = []
+    for i, shares in enumerate(fractions.T):
+        best = ", ".join(name for name, share in zip(names, shares, strict=True) if share == shares.max())
+        session = [rollout.ids[s.mouse[i]], str(s.session[i] + 1), str(s.stop[i] - s.start[i])]
+        rows.append([*session, *(f"{share:.3f}" for share in shares), best])
+    return ["mouse", "session", "trials", *names, "best"], rows
 
 
 class _Seen(NamedTuple):

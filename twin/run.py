@@ -2,6 +2,7 @@
 
 scenario.toml   the study, every default written out
 rollouts.h5     the simulated trials (cohort, recovery)
+designs/*.npz   what is kept of the sessions of each design (protocols): evaluation.protocols.Days
 fits/<model>/   one fitted model each: card.json, and model.safetensors of a network
 results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
 """
@@ -16,6 +17,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,7 +26,10 @@ from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
 from twin.evaluation.behavior import behavior
-from twin.scenario import CohortStudy, FitStudy, Inference, RecoveryStudy, Study, to_toml
+from twin.evaluation.protocols import Days, compare_designs, train_design
+from twin.evaluation.protocols import Outcome as DesignOutcome
+from twin.evaluation.training import Phase, simulate_until, times_to_status, with_status
+from twin.scenario import CohortStudy, FitStudy, Inference, ProtocolsStudy, RecoveryStudy, Study, to_toml
 from twin.simulate import simulate
 
 
@@ -80,13 +85,40 @@ def _rollout(study: CohortStudy, folder: _Folder, progress: bool, workers: int) 
         except ValueError as error:
             folder.log(f"simulating again: {error}")
     started = time.perf_counter()
-    trials, sessions = study.run.trials, study.run.sessions
-    rollout = simulate(
-        study.cohort, study.protocol, trials=trials, sessions=sessions, seed=study.seed, workers=workers, progress=progress
-    )
+    rollout = with_status(_train(study, progress, workers))
     folder.log(f"simulated {rollout.n_mice} mice, {len(rollout)} trials in {time.perf_counter() - started:.2f} s")
     write_rollout(rollout, path, folder.scenario)
     return rollout
+
+
+def _train(study: CohortStudy, progress: bool, workers: int) -> Rollout:
+    """The study's trials, simulated."""
+    length, how = study.run, dict[str, Any](seed=study.seed, workers=workers, progress=progress)
+    if length.until is None or length.horizon is None:
+        return simulate(study.cohort, study.protocol, trials=length.trials, sessions=length.sessions, **how)
+    then = [Phase(following.protocol, following.until, following.horizon) for following in length.then]
+    return simulate_until(study.cohort, study.protocol, until=length.until, horizon=length.horizon, then=then, **how)
+
+
+def _days(study: ProtocolsStudy, name: str, folder: _Folder, progress: bool, workers: int) -> Days:
+    """The sessions of one design, from the folder or simulated."""
+    path = folder.path / "designs" / f"{name}.npz"
+    if path.is_file():
+        try:
+            with open(path, "rb") as stored, np.load(stored) as columns:
+                return Days(*(columns[name] for name in Days._fields))
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            folder.log(f"training under {name} again: {error}")
+    started = time.perf_counter()
+    length: dict[str, Any] = {"until": study.run.until, "horizon": study.run.horizon, "seed": study.seed}
+    days = train_design(study.cohort, study.designs[name], **length, workers=workers, progress=progress, name=name)
+    folder.log(f"trained {len(days.starts) - 1} mice under {name} in {time.perf_counter() - started:.1f} s")
+    path.parent.mkdir(exist_ok=True)
+    partial_file = path.with_suffix(".tmp")
+    with open(partial_file, "wb") as file:
+        np.savez_compressed(file, **days._asdict())
+    os.replace(partial_file, path)
+    return days
 
 
 def _fits(
@@ -112,7 +144,7 @@ def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: in
     from twin.report.pages import cohort_page
 
     rollout = _rollout(study, folder, progress, workers)
-    return behavior(rollout), partial(cohort_page, folder.path, study, rollout)
+    return behavior(rollout) | times_to_status(rollout), partial(cohort_page, folder.path, study, rollout)
 
 
 def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
@@ -144,6 +176,17 @@ def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> 
     return behavior(rollout) | compare(fits, train, future), page
 
 
+def _run_protocols(study: ProtocolsStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
+    from twin.report.pages import protocols_page
+
+    days = {name: _days(study, name, folder, progress, workers) for name in study.designs}
+    outcomes = {name: DesignOutcome.of(d, study.run.until) for name, d in days.items()}
+    trials = sum(int(d.trials.sum()) for d in days.values())
+    head = {"mice": study.cohort.mice, "trials": trials, "until": study.run.until, "horizon": study.run.horizon}
+    results = head | compare_designs(outcomes, study.run.horizon, study.seed)
+    return results, partial(protocols_page, folder.path, study, outcomes)
+
+
 def read_behavior(path: Path) -> Rollout:
     """Trials from an HDF5 rollout or, by its name's ending, a csv file."""
     return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
@@ -153,6 +196,7 @@ _KINDS: dict[type[Study], Callable[..., Outcome]] = {
     CohortStudy: _run_cohort,
     RecoveryStudy: _run_recovery,
     FitStudy: _run_fit,
+    ProtocolsStudy: _run_protocols,
 }
 
 

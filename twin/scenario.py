@@ -17,26 +17,9 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from envs.names import suggest
-from envs.protocols import Protocol, protocol_table
 from twin.cohort import Cohort
 from twin.inference.settings import SETTINGS, find_settings
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RunLength(_Table):
-    """How long each mouse is trained."""
-
-    trials: int | None = Field(None, ge=1)
-    sessions: int | None = Field(None, ge=1)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.trials is None) == (self.sessions is None):
-            raise ValueError("give exactly one of `trials` and `sessions`")
-        return self
+from twin.schedule import NamedProtocol, RunLength, Table, ToStatus, check_target
 
 
 class Inference(BaseModel):
@@ -67,7 +50,7 @@ class Inference(BaseModel):
         return dict((self.model_extra or {}).get(model, {}))
 
 
-class Study(_Table):
+class Study(Table):
     """A parsed scenario."""
 
     kind: str
@@ -79,8 +62,14 @@ class CohortStudy(Study):
     """Simulate a cohort and describe how it learns."""
 
     cohort: Cohort
-    protocol: Annotated[Protocol, BeforeValidator(protocol_table)]
+    protocol: NamedProtocol
     run: RunLength
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.run.until is not None:
+            check_target(self.run.until, self.protocol)
+        return self
 
 
 class RecoveryStudy(CohortStudy):
@@ -97,7 +86,35 @@ class FitStudy(Study):
     inference: Inference
 
 
-KINDS: dict[str, type[Study]] = {"cohort": CohortStudy, "recovery": RecoveryStudy, "fit": FitStudy}
+def _named(designs: Any) -> Any:
+    """Tables of designs, each protocol named like its design unless it has a name of its own."""
+    if not isinstance(designs, dict):
+        return designs
+    if len(designs) < 2:
+        raise ValueError(f"{len(designs)} design; give two or more to compare, each a protocol in a table [designs.NAME]")
+    return {name: {"name": name} | table if isinstance(table, dict) else table for name, table in designs.items()}
+
+
+class ProtocolsStudy(Study):
+    """Train the same mice under several protocols and compare how fast they reach a status."""
+
+    cohort: Cohort
+    designs: Annotated[dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], NamedProtocol], BeforeValidator(_named)]
+    run: ToStatus
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        for name, protocol in self.designs.items():
+            check_target(self.run.until, protocol, f"designs.{name}: ")
+        return self
+
+
+KINDS: dict[str, type[Study]] = {
+    "cohort": CohortStudy,
+    "recovery": RecoveryStudy,
+    "fit": FitStudy,
+    "protocols": ProtocolsStudy,
+}
 
 
 class ScenarioError(ValueError):
@@ -180,10 +197,13 @@ def _explain_one(model: type[BaseModel], error: Any, prefix: str) -> str:
 
 def _fields_at(model: Any, path: Sequence[Any]) -> list[str]:
     """Keys a table may have, found by following the path through the models."""
+    name = False  # is the next part of the path a name of the user's own?
     for part in path:
-        if isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
+        if name or isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
+            name = False
             continue
         field = model.model_fields.get(part)
+        name = field is not None and typing.get_origin(field.annotation) is dict
         model = _table_in(field.annotation) if field else None
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 

@@ -7,7 +7,9 @@ from typing import Any
 
 
 def summary(results: dict[str, Any]) -> str:
-    """What a user wants to see first: how the mice did, and a table of the models."""
+    """What a user wants to see first: how the mice did, and a table of the models or of the designs."""
+    if results["kind"] == "protocols":
+        return _protocols_summary(results)
     first, last = results["easy_performance_first3"], results["easy_performance_last3"]
     curve = results["psychometric"]
     lines = [
@@ -16,10 +18,58 @@ def summary(results: dict[str, Any]) -> str:
         f"threshold {curve['threshold']:.1f} % contrast, bias {curve['bias']:.1f} %, "
         f"lapses {curve['lapse_low']:.3f} and {curve['lapse_high']:.3f}",
     ]
+    lines += [
+        f"{status}: {100 * row['fraction_reached']:.0f} % of mice, after {row['mean']:.1f} sessions (sd {_number(row['sd'])})"
+        for status, row in results.get("sessions_to_status", {}).items()
+    ]
     models = results.get("models")
     if models:
         lines += ["", *text_table(*model_table(results))]
     return "\n".join(lines)
+
+
+def _protocols_summary(results: dict[str, Any]) -> str:
+    """The designs in order, and how each compares with the best."""
+    best = results["ranking"][0]
+    lines = [
+        f"{results['scenario']}: {results['mice']} mice under {len(results['designs'])} designs until {results['until']} or "
+        f"{results['horizon']} sessions, {results['trials']} trials, {results['seconds']:.1f} s",
+        f"fewest sessions: {best['design']}, first in {100 * best['probability_best']:.0f} % of resamples of the mice",
+        "",
+        *text_table(*design_table(results)),
+    ]
+    return "\n".join(lines)
+
+
+def design_table(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the designs, best first; the last column is the difference from the best, with its 95 % interval."""
+    header = ["design", "trained", "median sessions", "mean sessions", "mean trials", "water (mL)", "hours", "sessions more"]
+    rows = []
+    for place in results["ranking"]:
+        design = results["designs"][place["design"]]
+        cells = [
+            f"{100 * design['fraction_trained']:.0f} %",
+            _short(design["median_sessions"]),
+            _short(design["mean_sessions"]),
+        ]
+        cells += [f"{design['mean_trials']:.0f}", _short(design["water_ul"] / 1000), _short(design["hours"])]
+        rows.append([place["design"], *cells, _difference(results, place["design"])])
+    return header, rows
+
+
+def _difference(results: dict[str, Any], name: str) -> str:
+    """Mean sessions of a design less those of the best one."""
+    best = results["ranking"][0]["design"]
+    for pair in results["comparisons"]:
+        if {pair["a"], pair["b"]} == {name, best}:
+            sign = 1 if pair["a"] == name else -1
+            low, high = sorted(sign * limit for limit in pair["ci95"])
+            return f"{sign * pair['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return "best"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 RECOVERY_COLUMNS = {

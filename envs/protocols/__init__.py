@@ -32,16 +32,47 @@ PROTOCOLS: dict[str, Protocol] = {
 def protocol_table(table: Any) -> Any:
     """The fields of a Protocol from a user's table: those of its `base`, if it names one, with the table's changes.
 
-    Raises ValueError naming the nearest known base.
+    A name alone stands for the protocol of that name. `every_stage` holds changes to each stage; a table in it, such as
+    `advance`, changes the stages that have one: `every_stage = { debias = false, advance = { correct = 45 } }`. Raises
+    ValueError naming the nearest known base or field.
     """
+    if isinstance(table, str):
+        table = {"base": table}
     if not isinstance(table, dict):
         return table
-    changes = {key: value for key, value in table.items() if key != "base"}
+    fields = {key: value for key, value in table.items() if key not in ("base", "every_stage")}
     if "base" not in table:
-        return {"name": "custom"} | changes
-    if table["base"] not in PROTOCOLS:
+        fields = {"name": "custom"} | fields
+    elif table["base"] not in PROTOCOLS:
         raise ValueError(suggest("protocol", table["base"], PROTOCOLS))
-    return PROTOCOLS[table["base"]].table() | changes
+    else:
+        fields = PROTOCOLS[table["base"]].table() | fields
+    if "every_stage" in table:
+        _check_changes(table["every_stage"])
+        fields["stages"] = [_changed(stage, table["every_stage"]) for stage in fields.get("stages", ())]
+    return fields
+
+
+def _check_changes(changes: Any, table: Any = Stage, where: str = "every_stage") -> None:
+    """Raise ValueError unless `changes` is a table of fields that a stage has."""
+    if not isinstance(changes, dict):
+        raise ValueError(f"{where} = {changes!r}: expected a table of changes, for instance every_stage.debias = false")
+    for key, value in changes.items():
+        if key not in table.model_fields:
+            raise ValueError(suggest(f"key in {where}:", key, table.model_fields))
+        if key in _TABLES:
+            _check_changes(value, _TABLES[key], f"{where}.{key}")
+
+
+_TABLES: dict[str, Any] = {"advance": Transition, "blocks": Blocks}  # inside a stage
+
+
+def _changed(stage: Any, changes: dict[str, Any]) -> Any:
+    """A stage's table with changes, made inside those of its tables that it has."""
+    if not isinstance(stage, dict):
+        return stage
+    inside = {key: stage[key] | value for key, value in changes.items() if key in _TABLES and stage.get(key)}
+    return stage | {key: value for key, value in changes.items() if key not in _TABLES} | inside
 
 
 def load_protocol(base: str | None = None, **changes: Any) -> Protocol:

@@ -129,6 +129,13 @@ class Stage(_Table):
         return np.round(self.probabilities * (self.blocks.first if self.blocks else 0) / 2, 9)
 
     @property
+    def task(self) -> str:
+        """Name of the IBL task that sessions in this stage are of, as training status asks for it."""
+        if self.blocks is None:
+            return "training"
+        return "ephys" if self.blocks.balanced else "biased"
+
+    @property
     def left(self) -> float:
         """P(left), averaged over contingencies if there are any."""
         if not self.contingencies:
@@ -218,6 +225,11 @@ class Protocol(_Table):
     def contrasts(self) -> tuple[float, ...]:
         """Every contrast of any stage, highest first."""
         return tuple(sorted({c for stage in self.stages for c in stage.shown}, reverse=True))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Name of the IBL task of each stage: "training", "biased", "ephys" or "habituation"."""
+        return tuple(stage.task if self.coupled else "habituation" for stage in self.stages)
 
     @cached_property
     def record(self) -> np.ndarray:

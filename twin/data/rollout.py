@@ -24,6 +24,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "response_time": ("float32", "seconds from stimulus onset to the choice; the response window for a no-go"),
     "start_time": ("float32", "start of the trial, seconds since that of the session"),
 }
+# What may be known of each session beside its trials; the same in memory and in HDF5.
+SESSION_COLUMNS: dict[str, tuple[str, str]] = {
+    "protocol": ("int8", "protocol of the session: 0 `protocol` of the origin, n the n-th of its `then`"),
+    "status": ("int8", "IBL training status at the end of the session (twin.evaluation.status.Status)"),
+}
 REQUIRED = tuple(COLUMNS)[:6]
 
 
@@ -52,6 +57,7 @@ class Rollout:
     theta: np.ndarray | None = None  # (M, P)
     theta_names: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)  # seed, protocol, cohort, source ...
+    of_session: Mapping[str, np.ndarray] = field(default_factory=dict)  # each (S,), see SESSION_COLUMNS
 
     def __getattr__(self, name: str) -> np.ndarray:
         """A column by its name."""
@@ -88,6 +94,18 @@ class Rollout:
         """Every session of every mouse."""
         start = np.flatnonzero(self.new_session)
         return Sessions(self.mouse[start], self.session[start], start, np.append(start[1:], len(self)))
+
+    def session_totals(self) -> dict[str, np.ndarray]:
+        """Water (microlitres) and duration (s, from the session's start to the last response) of each session, (S,) each.
+
+        Only those that the columns tell; the quiescence before the last stimulus, half a second, is not among them.
+        """
+        totals, last = {}, self.sessions.stop - 1
+        if "water_ul" in self.columns and len(last):
+            totals["water_ul"] = np.add.reduceat(self.columns["water_ul"].astype(float), self.sessions.start)
+        if "start_time" in self.columns and "response_time" in self.columns:
+            totals["duration_s"] = self.columns["start_time"][last].astype(float) + self.columns["response_time"][last]
+        return totals
 
     def of_mouse(self, m: int) -> slice:
         """Where the trials of mouse m are."""

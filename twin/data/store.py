@@ -3,7 +3,7 @@
     /                 format, format_version, origin (JSON: seed, protocol, cohort, source), scenario (TOML), versions (JSON),
                       content_hash, complete (written last)
     /mice             id, key, theta (M, P; attribute `names`), start (M + 1)
-    /sessions         mouse, session, start, stop
+    /sessions         mouse, session, start, stop; duration_s, water_ul, protocol, status where known (SESSION_COLUMNS)
     /trials/<column>  one 1-D dataset per column of COLUMNS, all mice concatenated; weights (N, K), attribute `features`
 
 Chunks of 64 Ki rows, gzip 1 + shuffle + fletcher32: readable anywhere without plugins. A file is written under another name
@@ -24,7 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from twin.data.rollout import COLUMNS, REQUIRED, Rollout
+from twin.data.rollout import COLUMNS, REQUIRED, SESSION_COLUMNS, Rollout
 
 FORMAT, FORMAT_VERSION = "behavioral-twin rollout", 1
 CHUNK_ROWS = 65_536
@@ -60,8 +60,7 @@ def write_rollout(rollout: Rollout, path: str | Path, scenario: str = "") -> Non
         file.attrs["versions"] = json.dumps(versions())
         file.attrs["content_hash"] = content_hash(rollout)
         _write_mice(file.create_group("mice"), rollout)
-        for name, values in rollout.sessions._asdict().items():
-            file.create_dataset(f"sessions/{name}", data=values)
+        _write_sessions(file.create_group("sessions"), rollout)
         for name, values in rollout.columns.items():
             _write_column(file, name, values).attrs["doc"] = COLUMNS[name][1]
         if rollout.weights is not None:
@@ -79,6 +78,13 @@ def _write_mice(group: Any, rollout: Rollout) -> None:
         group.create_dataset("key", data=rollout.keys)
     if rollout.theta is not None:
         group.create_dataset("theta", data=rollout.theta).attrs["names"] = list(rollout.theta_names)
+
+
+def _write_sessions(group: Any, rollout: Rollout) -> None:
+    for name, values in (rollout.sessions._asdict() | rollout.session_totals()).items():
+        group.create_dataset(name, data=values)
+    for name, values in rollout.of_session.items():
+        group.create_dataset(name, data=values).attrs["doc"] = SESSION_COLUMNS[name][1]
 
 
 def _write_column(file: Any, name: str, values: np.ndarray) -> Any:
@@ -123,6 +129,7 @@ def read_rollout(path: str | Path) -> Rollout:
             theta=None if theta is None else theta[()],
             theta_names=() if theta is None else tuple(theta.attrs["names"]),
             origin=json.loads(file.attrs["origin"]),
+            of_session={name: file[f"sessions/{name}"][()] for name in SESSION_COLUMNS if name in file["sessions"]},
         )
 
 

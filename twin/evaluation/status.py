@@ -44,6 +44,7 @@ WINDOW = 3  # sessions, ibllib compute_training_status
 PATIENCE = 40  # sessions before untrainable and unbiasable, ibllib get_latest_training_information
 RIG_SESSIONS = 3  # on the ephys rig, in the window, before ready4recording: ibllib criteria_recording
 LONG_DELAY = 900.0  # s between session start and first trial, ibllib compute_training_status
+UNDECIDED = -128  # in `known` of training_status: to be decided
 STARTS = 5  # of each psychometric fit, psychofit mle_fit_psycho
 
 
@@ -124,20 +125,24 @@ def training_status(
     ephys_rig: npt.ArrayLike | None = None,
     start_delay: npt.ArrayLike | None = None,
     criteria: CriteriaSet = IBL,
+    known: npt.ArrayLike | None = None,
 ) -> Int8s:
     """Status at the end of each session: (S,) int8, values of `Status` (ibllib `get_latest_training_information`).
 
     mice: (M + 1,) offsets into sessions. task: (S,) or one for all, "training", "biased", "ephys", "habituation" or
     values of `Task`. ephys_rig: (S,) bool, run on an electrophysiology rig (default: sessions of the ephys task).
-    start_delay: (S,) s before the first trial (default 0). Raises ValueError if shapes, offsets or names do not fit.
+    start_delay: (S,) s before the first trial (default 0). known: (S,) statuses decided before, which are kept, UNDECIDED for
+    the others: a day's status follows from the last WINDOW sessions and the status of the day before. Raises ValueError if
+    shapes, offsets or names do not fit.
     """
     n_sessions = summary.n_trials.size
     starts = check_offsets("mice", mice, n_sessions)
     tasks = _task_codes(task, n_sessions)
     rig = _per_session("ephys_rig", tasks == Task.EPHYS if ephys_rig is None else ephys_rig, n_sessions, np.bool_)
     delay = _per_session("start_delay", 0.0 if start_delay is None else start_delay, n_sessions, np.float64)
-    status: Int8s = _all_mice(summary, starts, tasks, rig, delay >= LONG_DELAY, criteria, STATUS_BOUNDS.table)
-    _give_up(status, starts, tasks)
+    status = _per_session("known", UNDECIDED if known is None else known, n_sessions, np.int8)
+    _decide(status, summary, starts, tasks, rig, delay >= LONG_DELAY, criteria, STATUS_BOUNDS.table)
+    give_up(status, starts, tasks)
     return status
 
 
@@ -185,7 +190,7 @@ def _per_session(name: str, values: npt.ArrayLike, n_sessions: int, dtype: type)
     return np.full(n_sessions, column) if column.ndim == 0 else column
 
 
-def _give_up(status: Int8s, mice: Ints, task: Int8s) -> None:
+def give_up(status: Int8s, mice: Ints, task: Int8s) -> None:
     """Label in place the day a mouse is untrainable or unbiasable (ibllib `get_latest_training_information`)."""
     for first, last in pairwise(mice):
         days = status[first:last]
@@ -198,14 +203,16 @@ def _give_up(status: Int8s, mice: Ints, task: Int8s) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _all_mice(summary, mice, task, rig, late, criteria, table):  # type: ignore[no-untyped-def]
-    """Status of every session, never below the day before (ibllib `compute_training_status`)."""
-    status = np.empty(task.size, np.int8)
+def _decide(status, summary, mice, task, rig, late, criteria, table):  # type: ignore[no-untyped-def]
+    """Decide in place every undecided status, never below the day before (ibllib `compute_training_status`)."""
     for mouse in range(mice.size - 1):
         best = Status.NOT_COMPUTED.value
         for session in range(mice[mouse], mice[mouse + 1]):
             if task[session] == Task.HABITUATION:
                 status[session] = Status.HABITUATION.value
+                continue
+            if status[session] != UNDECIDED:
+                best = max(best, status[session])
                 continue
             days = np.arange(max(session + 1 - WINDOW, mice[mouse]), session + 1)
             window = days[task[days] != Task.HABITUATION.value]
@@ -217,7 +224,6 @@ def _all_mice(summary, mice, task, rig, late, criteria, table):  # type: ignore[
             else:
                 best = max(best, _of_biased(summary, window, best, rig, late, criteria.ready4ephysrig, table))
             status[session] = best
-    return status
 
 
 @njit(cache=True, nogil=True)

@@ -11,11 +11,13 @@ import numpy as np
 
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
+from twin.evaluation.protocols import Outcome
 from twin.evaluation.recovery import STIMULI, Points, true_update
 from twin.report import plots
 from twin.report.html import Section, table, write_page
-from twin.scenario import CohortStudy, FitStudy, RecoveryStudy, Study
-from twin.summary import model_table
+from twin.report.plots_designs import paired_differences, survival_curves
+from twin.scenario import CohortStudy, FitStudy, ProtocolsStudy, RecoveryStudy, Study
+from twin.summary import design_table, model_table
 
 Fits = Mapping[str, Any]
 Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
@@ -23,7 +25,7 @@ Part = tuple[str, Any, dict[str, Any]]  # heading, text, figures by file name
 
 def cohort_page(folder: Path, study: CohortStudy, rollout: Rollout, results: dict[str, Any]) -> None:
     """Figures and page of a cohort."""
-    _write(folder, study, results, _behavior(rollout))
+    _write(folder, study, results, [*_behavior(rollout), *_statuses(results)])
 
 
 def recovery_page(
@@ -67,9 +69,51 @@ def fit_page(folder: Path, study: FitStudy, rollout: Rollout, trials: Trials, fi
     _write(folder, study, results, [scores, *_rules(_updates(learning), trials, weights, None), *_behavior(rollout)])
 
 
+def protocols_page(folder: Path, study: ProtocolsStudy, outcomes: Mapping[str, Outcome], results: dict[str, Any]) -> None:
+    """Figures and page of a comparison of designs."""
+    header, rows = design_table(results)
+    words = (
+        f"The same {results['mice']} mice under each design, until {results['until']} or for {results['horizon']} sessions. "
+        "Means are over all mice and count what a mouse cost until then; the median is of the time to the status, a dash if "
+        "fewer than half reached it. In brackets: 95 % bootstrap intervals over mice."
+    )
+    sessions = {name: outcome.sessions for name, outcome in outcomes.items()}
+    figures = {
+        "survival": survival_curves(results["designs"], results["until"]),
+        "differences": paired_differences(sessions, results["comparisons"], results["horizon"]),
+    }
+    pairs = [
+        [p["a"], p["b"], *(_signed(p[k]) for k in ("difference", "ci95")), p["p_paired"], p["p"]]
+        for p in results["comparisons"]
+    ]
+    tests = table(pairs, ["a", "b", "sessions of a less b", "95 % interval", "p (paired t)", "p (log-rank)"])
+    ranking = [[p["design"], p["mean_sessions"], p["probability_best"]] for p in results["ranking"]]
+    best = table(ranking, ["design", "mean sessions", "probability that it needs fewest"])
+    parts: list[Part] = [("Designs", [words, table(rows, header)], figures), ("Comparisons", [tests, best], {})]
+    _write(folder, study, results, parts)
+
+
+def _signed(value: Any) -> str:
+    return f"{value:+.2f}" if isinstance(value, float) else f"{value[0]:+.2f} to {value[1]:+.2f}"
+
+
 def _behavior(rollout: Rollout) -> list[Part]:
     figures = {"psychometric": plots.psychometric_curve(rollout), "learning_curve": plots.learning_curve(rollout)}
     return [("Behaviour", "", figures)]
+
+
+def _statuses(results: dict[str, Any]) -> list[Part]:
+    """When mice reached each training status."""
+    sessions, trials = results["sessions_to_status"], results["trials_to_status"]
+    if not sessions:
+        return []
+    header = ["status", "mice that reached it", "sessions: mean", "sd", "median", "trials: mean", "sd", "median"]
+    numbers = ("mean", "sd", "median")
+    rows = [
+        [label, f"{100 * row['fraction_reached']:.0f} %", *(row[k] for k in numbers), *(trials[label][k] for k in numbers)]
+        for label, row in sessions.items()
+    ]
+    return [("Training status", ["Of the mice that reached it, the session included.", table(rows, header)], {})]
 
 
 def _updates(fits: Fits) -> dict[str, Callable[..., np.ndarray]]:
@@ -105,8 +149,8 @@ def _write(folder: Path, study: Study, results: dict[str, Any], parts: list[Part
     facts = {
         "Scenario": f"{study.name} ({study.kind}), seed {study.seed}",
         "Data": f"{results['mice']} mice, {results['trials']} trials",
-        "Psychometric fit, last three sessions": ", ".join(
-            f"{k.replace('_', ' ')} {v:.3g}" for k, v in results["psychometric"].items()
-        ),
     }
+    if "psychometric" in results:
+        curve = ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in results["psychometric"].items())
+        facts["Psychometric fit, last three sessions"] = curve
     write_page(folder / "report.html", study.name, sections, facts)

@@ -41,6 +41,7 @@ STYLE: Any = {  # matplotlib settings of every figure
     "legend.frameon": False,
     "lines.markersize": 5,
 }
+styled = rc_context(STYLE)  # decorates what draws
 UNITS = {p.name: p.unit for p in (*TRAITS, *(p for rule in RULES.values() for p in rule.parameters))}
 MICE_DRAWN = 20
 MANY = 30  # sessions from which they are drawn without markers
@@ -56,7 +57,7 @@ def save_png(figure: Figure, path: str | Path) -> None:
     Path(path).write_bytes(png_bytes(figure))
 
 
-@rc_context(STYLE)
+@styled
 def png_bytes(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file, 150 dots per inch, margins trimmed."""
     file = BytesIO()
@@ -66,17 +67,18 @@ def png_bytes(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _figure(width: float, height: float, description: str) -> Figure:
+def new_figure(width: float, height: float, description: str) -> Figure:
+    """An empty figure, sizes in inches, that a description of what it shows goes with."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.set_label(description)
     return figure
 
 
-@rc_context(STYLE)
+@styled
 def psychometric_curve(rollout: Rollout) -> Figure:
     """P(right) against signed contrast, pooled over mice, in the first and the last three sessions of each; no-gos left out."""
     words = "Right choices against signed contrast, pooled over mice; bars are 95 % Wilson intervals, lines fitted erf curves."
-    figure = _figure(8, 4, words)
+    figure = new_figure(8, 4, words)
     ax = figure.subplots()
     early, late = ends(rollout)
     if np.array_equal(early, late):
@@ -108,11 +110,11 @@ def _draw_psychometric(ax: Axes, rollout: Rollout, pick: np.ndarray, name: str, 
     ax.errorbar(c.levels, c.p, bars, fmt=marker, color=colour, elinewidth=1, label=label)
 
 
-@rc_context(STYLE)
+@styled
 def learning_curve(rollout: Rollout) -> Figure:
     """Fraction correct on easy trials by session, and the fraction of mice in each protocol stage if stages are known."""
     staged = "stage" in rollout.columns
-    figure = _figure(8, 5.6 if staged else 3.4, "Fraction correct on easy trials by session; no-gos count as errors.")
+    figure = new_figure(8, 5.6 if staged else 3.4, "Fraction correct on easy trials by session; no-gos count as errors.")
     axes = figure.subplots(1 + staged, 1, sharex=True, squeeze=False, height_ratios=[3, 2][: 1 + staged])[:, 0]
     correct, contrast = easy_performance(rollout)
     easy = f"|contrast| {'≥' if contrast == EASY_CONTRAST else '='} {100 * contrast:g} %"
@@ -152,13 +154,13 @@ def _draw_stages(ax: Axes, rollout: Rollout) -> None:
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="protocol stage", reverse=True)
 
 
-@rc_context(STYLE)
+@styled
 def weight_trajectories(
     trials: Trials, inferred: Mapping[str, np.ndarray], true: np.ndarray | None = None, mouse: int = 0
 ) -> Figure:
     """Weights (M, T, K) of one mouse, one panel per feature: true ones and those of each model, by its name."""
     n, features = int(trials.lengths[mouse]), trials.features
-    figure = _figure(9, 0.8 + 1.7 * len(features), f"Weights of {trials.ids[mouse]}; vertical lines are session starts.")
+    figure = new_figure(9, 0.8 + 1.7 * len(features), f"Weights of {trials.ids[mouse]}; vertical lines are session starts.")
     axes = figure.subplots(len(features), 1, sharex=True, squeeze=False)[:, 0]
     trial = np.arange(1, n + 1)
     for k, (ax, feature) in enumerate(zip(axes, features, strict=True)):
@@ -177,7 +179,7 @@ def weight_trajectories(
     return figure
 
 
-@rc_context(STYLE)
+@styled
 def update_heatmap(
     updates: Mapping[str, Update],
     features: Sequence[str],
@@ -190,7 +192,7 @@ def update_heatmap(
     """
     grid = update_grid(updates, features, weight_range, stimulus_range)
     words = "Change of the stimulus weight in one trial, by stimulus, stimulus weight and choice; bias weight 0."
-    figure = _figure(9.5, 1.6 + 2.0 * len(updates), words)
+    figure = new_figure(9.5, 1.6 + 2.0 * len(updates), words)
     axes = figure.subplots(len(updates), 3, sharex=True, squeeze=False)
     top = float(np.abs(list(grid.maps.values())).max()) or 1.0
     scale: Any = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "origin": "lower", "aspect": "auto"}
@@ -233,7 +235,7 @@ def _label_heatmap(axes: np.ndarray) -> None:
         ax.locator_params(nbins=4)
 
 
-@rc_context(STYLE)
+@styled
 def parameter_recovery(parameters: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Estimates with 95 % intervals against true values, one panel per parameter, intervals that miss the truth in red.
 
@@ -244,7 +246,7 @@ def parameter_recovery(parameters: Mapping[str, Mapping[str, Any]]) -> Figure:
     columns = min(len(parameters), 3)
     rows = math.ceil(len(parameters) / columns)
     words = "Estimated against true parameters; bars are 95 % intervals, red where they miss; triangles lie beyond the axis."
-    figure = _figure(max(3.2 * columns, 4.5), 3.2 * rows, words)
+    figure = new_figure(max(3.2 * columns, 4.5), 3.2 * rows, words)
     for i, (name, p) in enumerate(parameters.items()):
         ax = figure.add_subplot(rows, columns, i + 1)
         _draw_recovery(ax, *(np.asarray(p[key], float) for key in ("true", "estimate", "ci95")))
@@ -276,13 +278,13 @@ def _draw_recovery(ax: Axes, true: np.ndarray, estimate: np.ndarray, ci95: np.nd
     ax.set_ylim(floor, ceiling)
 
 
-@rc_context(STYLE)
+@styled
 def model_comparison(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Log-likelihood per trial of each model on trials it was trained on, held-out and future ones, where given (`SCORES`).
 
     Raises ValueError if there is no score at all.
     """
-    figure = _figure(7.5, 1.5 + 0.45 * len(results), "Log-likelihood per trial of each model; further right is better.")
+    figure = new_figure(7.5, 1.5 + 0.45 * len(results), "Log-likelihood per trial of each model; further right is better.")
     ax = figure.subplots()
     for key, (label, marker, face, edge, offset) in SCORES.items():
         found = [(i + offset, r[key]) for i, r in enumerate(results.values()) if r.get(key) is not None]

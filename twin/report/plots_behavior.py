@@ -71,9 +71,13 @@ def easy_performance(rollout: Rollout) -> tuple[np.ndarray, float]:
 
 
 def stage_fractions(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
-    """Stages, and the fraction of mice in each at the end of each session, (stages, S), of the mice that had the session."""
+    """Stages, and the fraction of mice in each at the end of each session, (stages, S), of the mice that had the session.
+
+    Sessions under a protocol that followed the first are left out: its stages are others.
+    """
     s = rollout.sessions
-    reached = rollout.stage[s.stop - 1]
+    first = rollout.of_session.get("protocol", np.zeros(len(s.session))) == 0
+    session, reached = s.session[first], rollout.stage[s.stop[first] - 1]
     stages = np.unique(reached)
-    counts = np.array([np.bincount(s.session[reached == k], minlength=int(s.session.max()) + 1) for k in stages])
+    counts = np.array([np.bincount(session[reached == k], minlength=int(s.session.max()) + 1) for k in stages])
     return stages, counts / np.maximum(counts.sum(axis=0), 1)
