@@ -16,10 +16,10 @@ from envs.compiled import kernel, loop
 
 if config.DISABLE_JIT:
 
-    def _row(values: np.ndarray, length: int) -> tuple:
+    def row(values: np.ndarray, length: int) -> tuple:
         return tuple(values)
 else:
-    from numba.np.unsafe.ndarray import to_fixed_tuple as _row
+    from numba.np.unsafe.ndarray import to_fixed_tuple as row
 
 
 class Memory(NamedTuple):
@@ -51,7 +51,7 @@ def new_memory(rule: Rule, initial_weights: np.ndarray) -> Memory:
 
 
 @kernel
-def _push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
+def push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
     """Put a trial into the window; its sum becomes the eligibility. Returns the pooled reward."""
     s, k = memory.gradients.shape
     for i in range(s - 1):
@@ -78,7 +78,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
     @loop
     def learn(memory: Any, choice: float, reward: float, p: Any, theta: np.ndarray) -> None:
         if windowed:
-            reward = _push_window(memory, choice, reward, p)
+            reward = push_window(memory, choice, reward, p)
         before = memory.critic[0]
         for k in range(memory.x.shape[0]):
             w, eligibility, critic = update(
@@ -89,7 +89,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
                 choice,
                 reward,
                 p,
-                *_row(theta[k], n_parameters),
+                *row(theta[k], n_parameters),
             )
             memory.weights[k] = w
             memory.eligibility[k] = eligibility
