@@ -89,7 +89,7 @@ def see(belief: Any, weights: Any, x: Any, choice: int, lapses: Any, nodes: Any,
         belief.p_right[i], belief.share[i] = right, factors[i] * p
         total += belief.share[i]
     for i in range(nodes.shape[0]):
-        belief.share[i] /= total
+        belief.share[i] = belief.share[i] / total if total.real > 0.0 else complex(factors[i])
     return total
 
 

@@ -8,6 +8,9 @@ Confidence intervals are profile-likelihood intervals (Venzon & Moolgavkar 1988,
 parameters, fitted anew, cannot keep the log-likelihood within half the 95 % quantile of chi-square of its maximum. The
 likelihood of a learning rule is far from quadratic (the baseline leaves the expected update as it is), and intervals from the
 information alone cover too seldom. An end the data do not determine is the parameter's bound.
+
+With `noise`, weights that also move at random: the likelihood is that of `filtering`, and the noise levels are fitted too. One
+mouse of 500 trials says little of its noise (see `filtering`); thousands of trials do.
 """
 
 from __future__ import annotations
@@ -25,10 +28,13 @@ from agents.parameters import Parameter
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
+from twin.inference.filtering import FilteredLikelihood
 from twin.inference.likelihood import STEP, Evaluation, MouseLikelihood
+from twin.inference.linearised import smooth_rule
 
 CHI2_95 = 3.841458820694124  # 95 % quantile of chi-square with one degree of freedom
 RATE_STARTS = (0.03, 0.003)  # the two ends of the literature's range of learning rates (Ashwood 2020; Geadah & Pillow 2025)
+NOISE_STARTS = ({"trial_noise": 0.01, "day_noise": 0.1}, {"trial_noise": 0.05, "day_noise": 0.3})
 PROFILE_STEPS, PROFILE_TOLERANCE = 8, 0.1  # of the search for an interval's end; tolerance in units of chi-square
 ITERATIONS = 100
 FARTHEST = 20.0  # in unconstrained space: where a bound is as good as reached
@@ -54,18 +60,30 @@ class RuleFit:
         """The rule that was fitted."""
         return self.layout.rule
 
+    @property
+    def noise(self) -> bool:
+        """Whether weights also move at random."""
+        return bool(self.settings.get("noise", False))
+
     def log_likelihood(self, trials: Trials) -> np.ndarray:
-        """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
-        out = np.zeros(trials.choice.shape)
+        """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts."""
+        out, likelihood = np.zeros(trials.choice.shape), likelihood_of(self.noise)
         for m in range(len(out)):
-            out[m, : trials.lengths[m]] = MouseLikelihood(trials, m, self.layout).log_likelihood(self.theta[m])
+            out[m, : trials.lengths[m]] = likelihood(trials, m, self.layout).log_likelihood(self.theta[m])
         return out
 
     def weights(self, trials: Trials) -> np.ndarray:
-        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial."""
+        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial.
+
+        With noise, the most probable ones given all choices, later ones too.
+        """
         out = np.full(trials.x.shape, np.nan)
         for m in range(len(out)):
-            out[m, : trials.lengths[m]] = MouseLikelihood(trials, m, self.layout).run(self.theta[m])[0].real
+            if self.noise:
+                path = smooth_rule(trials, m, self.layout, self.theta[m]).path
+            else:
+                path = MouseLikelihood(trials, m, self.layout).run(self.theta[m])[0].real
+            out[m, : trials.lengths[m]] = path
         return out
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
@@ -90,26 +108,34 @@ def fit_rule(
     *,
     free: Sequence[str] | None = None,
     fixed: dict[str, float] | None = None,
+    noise: bool = False,
     name: str | None = None,
     done: Callable[[int], None] = lambda mouse: None,
 ) -> RuleFit:
     """Fit every mouse by itself.
 
     Free by default: the rule's parameters and the initial weights. `fixed` gives parameters known values; `free` names
-    others to fit (lapses, for instance). `done(mouse)` is called after each mouse. Raises ValueError for an unknown
+    others to fit (lapses, for instance). `noise` fits the noise of the weights after each trial and, where mice have more than
+    one session, between sessions. `done(mouse)` is called after each mouse. Raises ValueError for an unknown
     parameter.
     """
     layout = Layout(rule, trials.features)
     feature_codes(trials.features)
-    base, columns = _start(layout, free, fixed or {})
+    levels = ["trial_noise", *(["day_noise"] if trials.new_session[:, 1:].any() else [])] if noise else []
+    base, columns = _start(layout, [*(free or ()), *levels], fixed or {})
 
     fits = []
     for mouse in range(len(trials.ids)):
-        fits.append(_fit_mouse(MouseLikelihood(trials, mouse, layout), base, columns))
+        fits.append(_fit_mouse(likelihood_of(noise)(trials, mouse, layout), base, columns))
         done(mouse)
     theta, ci95, nll, converged = (np.array(part) for part in zip(*fits, strict=True))
-    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}}
+    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "noise": noise}
     return RuleFit(layout, theta, ci95, nll, converged, trials.ids, name or rule.name, settings)
+
+
+def likelihood_of(noise: bool) -> type[MouseLikelihood]:
+    """The likelihood of one mouse whose weights move by the rule alone, or at random too."""
+    return FilteredLikelihood if noise else MouseLikelihood
 
 
 def _start(layout: Layout, free: Sequence[str] | None, fixed: dict[str, float]) -> tuple[np.ndarray, list[int]]:
@@ -190,7 +216,7 @@ class _Problem:
         along = -covariance @ information[others, j]
         curvature = information[j, j] + information[j, others] @ along
         distance = np.sqrt(CHI2_95 / curvature) if curvature > 0 else 2.0
-        free = best.free[others]
+        free, inside, outside = best.free[others], 0.0, np.inf
         for _ in range(PROFILE_STEPS):
             distance = min(distance, abs(sign * FARTHEST - best.free[j]))
             end = best.free[j] + sign * distance
@@ -201,8 +227,11 @@ class _Problem:
             drop = 2 * (profile.nll - best.nll)
             if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
                 break
-            free = profile.free
+            free = profile.free if np.isfinite(drop) else free
+            inside, outside = (distance, outside) if drop < CHI2_95 else (inside, distance)
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
+            if not inside < distance < outside:
+                distance = 0.5 * (inside + outside)
         return end
 
 
@@ -216,11 +245,16 @@ def _inverse(information: np.ndarray) -> np.ndarray:
 def _fit_mouse(likelihood: MouseLikelihood, base: np.ndarray, columns: list[int]) -> tuple:
     problem = _Problem(likelihood, base, columns)
     rates = [c for c, p in zip(columns, problem.parameters, strict=True) if "rate" in p.name]
+    noises = [(c, p.name) for c, p in zip(columns, problem.parameters, strict=True) if p.name in NOISE_STARTS[0]]
     optima = []
-    for rate in RATE_STARTS if rates else RATE_STARTS[:1]:
+    for rate, noise in zip(RATE_STARTS, NOISE_STARTS, strict=True):
         start = base.copy()
         start[rates] = rate
+        for column, name in noises:
+            start[column] = noise[name]
         optima.append(problem.maximise(problem.free(start)))
+        if not rates and not noises:
+            break
     best = min(optima, key=lambda o: o.nll)
     ci95 = np.full((len(base), 2), np.nan)
     for j, (column, parameter) in enumerate(zip(columns, problem.parameters, strict=True)):

@@ -18,7 +18,7 @@ from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.inference.fit import History, Trainer
 from twin.inference.maximum_likelihood import RuleFit, fit_rule
-from twin.inference.settings import NeuralSettings, RuleSettings, find_settings
+from twin.inference.settings import NeuralSettings, RandomWalkSettings, RuleSettings, find_settings
 from twin.inference.unroll import Batch, unroll
 
 FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
@@ -83,14 +83,15 @@ class NeuralFit:
         return after.weights.numpy().astype(float) - w
 
 
-def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings, progress: bool) -> RuleFit:
-    rule = RULES["static" if name == "static-glm" else name]
+def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings | RandomWalkSettings, progress: bool) -> RuleFit:
+    rule = RULES["static" if name in ("static-glm", "random-walk") else name]
+    options = {"noise": True} | settings.model_dump()  # a random walk has no other settings than what is fixed
     with tqdm(total=len(trials.ids), unit="mouse", desc=f"fit {name}", disable=None if progress else True) as bar:
 
         def done(_mouse: int) -> None:
             bar.update()
 
-        return fit_rule(trials, rule, free=settings.free, fixed=settings.fixed, name=name, done=done)
+        return fit_rule(trials, rule, name=name, done=done, **options)
 
 
 def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:
@@ -135,7 +136,7 @@ def fit(
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
     if isinstance(chosen, NeuralSettings):
         return _fit_neural(model, trials, chosen, initial_weights, progress)
-    assert isinstance(chosen, RuleSettings)
+    assert isinstance(chosen, RuleSettings | RandomWalkSettings)
     return _fit_closed_form(model, trials, chosen, progress)
 
 
