@@ -16,10 +16,12 @@ from envs.compiled import kernel, loop
 
 if config.DISABLE_JIT:
 
-    def row(values: np.ndarray, length: int) -> tuple:
+    def _row(values: np.ndarray, length: int) -> tuple:
         return tuple(values)
 else:
-    from numba.np.unsafe.ndarray import to_fixed_tuple as row
+    from numba.np.unsafe.ndarray import to_fixed_tuple as _row
+
+row = _row  # values of an array as a tuple of known length, which a compiled call can unpack
 
 
 class Memory(NamedTuple):

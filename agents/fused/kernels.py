@@ -13,9 +13,9 @@ order, and the state it carries is small (K weights, and H hidden units of a GRU
 
 A network is a first stage that reads z = [weights, inputs] (a dense layer, or a GRU cell), D dense layers of the same width H,
 and a linear readout with one output per weight. H and the number of outputs are filled up to multiples of 16 by zero units,
-which stay zero. Where weights are noisy, what a filter has learned of them from a choice corrects them before they are read, by known
-gains (see `unroll`). With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many
-rows, and the outputs of the two views are averaged.
+which stay zero. Where weights are noisy, each choice corrects them before they are read, by the known gains of a filter (see
+`unroll`). With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many rows, and
+the outputs of the two views are averaged.
 
 Letters: M mice, T trials, K weights, K' outputs, U inputs, Z = K + U, H units, D dense layers after the first stage, G = H with
 a GRU and 0 without; in a block B mice, R rows (B, or 2B with mirror symmetry: plain views first), C trials of a chunk,
@@ -30,7 +30,21 @@ import numpy as np
 from numba import njit
 
 from agents.fused.lanes import OPTIONS, add_product
-from agents.fused.layers import HALF, ONE, ZERO, activate, add, add_rows, clear, copy, copy_row, gru_cell, gru_cell_back, multiply, sigmoid
+from agents.fused.layers import (
+    HALF,
+    ONE,
+    ZERO,
+    activate,
+    add,
+    add_rows,
+    clear,
+    copy,
+    copy_row,
+    gru_cell,
+    gru_cell_back,
+    multiply,
+    sigmoid,
+)
 
 Array = np.ndarray
 

@@ -10,8 +10,8 @@ The gate is absent in the plain form of a rule and the features in the form of a
 o_t = 1/2 (net(w, u) + s_o net(s_w w, s_u u)): swapping left and right then mirrors every path exactly. A GRU carries one hidden
 state for each of the two views.
 
-With a `Correction` the weights that the network reads, and to which its output is added, are those that a filter infers from the
-choice as well: w_t + gain_t (choice_t - sigmoid(w_t . x_t)). The path still holds w_t, what is known before the choice.
+With a `Correction` the weights that the network reads, and to which its output is added, are those that a filter infers from
+the choice as well: w_t + gain_t (choice_t - sigmoid(w_t . x_t)). The path still holds w_t, what is known before the choice.
 
 Gradients reach the initial state and every parameter but not the data, and have no second derivatives. Mice are shared between
 `torch.get_num_threads()` threads; how many there are changes results by rounding only, and the same number gives the same bits.
@@ -165,7 +165,7 @@ def make_plan(
     gate = no_trial if gate is None else gate
     seen, gain, choice = correction or (no_trial, no_trial, no_trial[..., 0])
     data = Trials(*(a.detach().to(scale.dtype).contiguous().numpy() for a in (inputs, gate, mask, seen, gain, choice)))
-    signs = ([*mirror.weights, *mirror.inputs], mirror.output) if mirror else ([], [])
+    signs = ([*mirror.weights, *mirror.inputs], [*mirror.output]) if mirror else ([], [])
     threads = torch.get_num_threads()
     block = max(1, min(-(-mice // threads), LARGEST_BLOCK))
     row = len(first) + 2 * (len(hidden) + 1) * len(readout) + 2 * readout.shape[1] + 7 * len(recurrent)

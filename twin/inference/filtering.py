@@ -143,7 +143,16 @@ def _compile_filter(rule: Rule) -> Callable[..., None]:
 
     @loop
     def run(
-        data: Any, memory: Any, belief: Any, theta: Any, lapses: Any, noise: Any, rule_of: Any, means: Any, covs: Any, chosen: Any
+        data: Any,
+        memory: Any,
+        belief: Any,
+        theta: Any,
+        lapses: Any,
+        noise: Any,
+        rule_of: Any,
+        means: Any,
+        covs: Any,
+        chosen: Any,
     ) -> None:
         x, choice, reward, new_session = data
         nodes, factors = rule_of

@@ -24,7 +24,9 @@ def _compile_along(rule: Rule) -> Callable[..., None]:
     learn = compile_learn(rule)
 
     @loop
-    def along(x: Any, choice: Any, reward: Any, memory: Any, theta: Any, path: Any, stepped: int, step: complex, after: Any) -> None:
+    def along(
+        x: Any, choice: Any, reward: Any, memory: Any, theta: Any, path: Any, stepped: int, step: complex, after: Any
+    ) -> None:
         for t in range(x.shape[0]):
             logit = 0.0j
             for k in range(x.shape[1]):

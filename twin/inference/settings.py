@@ -51,6 +51,7 @@ class NeuralSettings(NetworkSettings, TrainSettings):
     """How a neural rule is built and trained."""
 
     initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
+    noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 
 
 SETTINGS: dict[str, type[BaseModel]] = {

@@ -9,8 +9,8 @@ Kalman filter and the backward recursion of Bryson & Frazier, because nothing is
 noise (Q = 0), which would make the Hessian infinite, needs no special care. At convergence the covariances of the last step are
 the diagonal and the neighbouring blocks of the inverse Hessian (Laplace), and the same pass gives the Laplace evidence.
 
-For a learning rule, A_t and b_t are its linearisation along the path, renewed before every step (the iterated smoother of Bell
-1994, SIAM J Optim 4:626: Gauss-Newton, without the second derivatives of the rule).
+For a learning rule, A_t and b_t are its linearisation along the path, renewed before every step (Gauss-Newton, without the
+second derivatives of the rule: the iterated smoother of Bell 1994, SIAM J Optim 4:626).
 
 References. The model without a rule, and its Hessian: PsyTrack, Roy et al 2021, Neuron 109:597. With a rule: Ashwood et al 2020,
 NeurIPS. Bryson-Frazier smoother: Bierman 1973, Automatica 9:503.
@@ -71,7 +71,13 @@ def choice_terms(logit: float, choice: int, lapses: np.ndarray) -> tuple:
 
 @compiled
 def newton_step(
-    data: Any, slope: np.ndarray, shift: np.ndarray, path: np.ndarray, new: np.ndarray, covariance: np.ndarray, across: np.ndarray
+    data: Any,
+    slope: np.ndarray,
+    shift: np.ndarray,
+    path: np.ndarray,
+    new: np.ndarray,
+    covariance: np.ndarray,
+    across: np.ndarray,
 ) -> float:
     """One step from `path` (T, K), whose row 0 is known; fills `new`, `covariance`, `across`, and returns the evidence."""
     x, choice, variance, lapses = data

@@ -38,7 +38,8 @@ class Batch(NamedTuple):
 
     def of_mice(self, mice: Any) -> Batch:
         """Some mice of it."""
-        return Batch(*(None if a is None else a[mice] for a in self))
+        gain, seen = (None if a is None else a[mice] for a in (self.gain, self.seen))
+        return Batch(self.x[mice], self.choice[mice], self.reward[mice], gain, seen)
 
 
 def unroll(
@@ -93,8 +94,9 @@ def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | 
     gate = batch.x if s.gradient_form else None
     learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
     layers = [(layer.weight, layer.bias) for layer in (*model.hidden_layers, model.readout)]
-    noisy = batch.gain is not None and batch.seen is not None
-    correction = Correction(batch.seen, batch.gain, batch.choice[..., 0]) if noisy else None
+    correction = None
+    if batch.gain is not None and batch.seen is not None:
+        correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
     options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment, "correction": correction}
     if isinstance(model, RNNRule):
         gru = (model.gru.weight_ih, model.gru.weight_hh, model.gru.bias_ih, model.gru.bias_hh)
