@@ -227,8 +227,10 @@ class _Problem:
             drop = 2 * (profile.nll - best.nll)
             if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
                 break
-            free = profile.free if np.isfinite(drop) else free
-            inside, outside = (distance, outside) if drop < CHI2_95 else (inside, distance)
+            if drop < CHI2_95:
+                inside, free = distance, profile.free  # a fit from far outside may be stuck where a rate or a noise is 0
+            else:
+                outside = distance
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
             if not inside < distance < outside:
                 distance = 0.5 * (inside + outside)

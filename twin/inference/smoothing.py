@@ -12,8 +12,8 @@ the diagonal and the neighbouring blocks of the inverse Hessian (Laplace), and t
 For a learning rule, A_t and b_t are its linearisation along the path, renewed before every step (Gauss-Newton, without the
 second derivatives of the rule: the iterated smoother of Bell 1994, SIAM J Optim 4:626).
 
-References. The model without a rule, and its Hessian: PsyTrack, Roy et al 2021, Neuron 109:597. With a rule: Ashwood et al 2020,
-NeurIPS. Bryson-Frazier smoother: Bierman 1973, Automatica 9:503.
+References. The model without a rule, and its Hessian: PsyTrack, Roy et al 2021, Neuron 109:597. With a rule: Ashwood et al
+2020, NeurIPS. Bryson-Frazier smoother: Bierman 1973, Automatica 9:503.
 
 Limits. With lapses the curvature is its expectation over choices (Fisher scoring). A step is halved while it lowers the
 posterior, which a linearised rule need not climb monotonically; `converged` tells.

@@ -16,8 +16,9 @@ paper), .020 after one round and .017 after two; noise .98 a and .95 a. Noise a 
 
 Compared with EM (smooth the weights by `smoothing`, regress their increments on the covariates, re-estimate the noise from the
 second moments), which a single rate fitted to 30 of these mice shows: the smoothed increments are largely those of the rule
-and the noise that smoothed them. From half the true rate its error falls by 16 % a round (7 % at noise a / 4); from half the true
-noise, 12 rounds bring .50 a to .52 a. 25 rounds take 28 s; the filter's likelihood and its gradient reach the maximum in 1.8 s.
+and the noise that smoothed them. From half the true rate its error falls by 16 % a round (7 % at noise a / 4); from half the
+true noise, 12 rounds bring .50 a to .52 a. 25 rounds take 28 s; the filter's likelihood and its gradient reach the maximum in
+1.8 s.
 
 Limits. f is linearised: its mean over uncertain weights counts as its value at their mean. The memory of a GRU is that of the
 corrected path. Noise levels are shared by all mice, as the rule is.
