@@ -164,7 +164,7 @@ def test_without_noise_the_filter_is_the_rule(rule, noisy_mouse):
 
 
 def test_smoothed_weights_and_evidence_of_a_rule(noisy_mouse):
-    """The smoother has found a stationary path, and its evidence is near the filter's likelihood: two routes to one integral."""
+    """The smoother has found a stationary path, its evidence near the filter's likelihood: two routes to one integral."""
     trials, theta = noisy_mouse
     layout = Layout(RULES["full-mouse"], FEATURES)
     found = smooth_rule(trials, 0, layout, theta)

@@ -10,7 +10,8 @@ likelihood of a learning rule is far from quadratic (the baseline leaves the exp
 information alone cover too seldom. An end the data do not determine is the parameter's bound.
 
 With `noise`, weights that also move at random: the likelihood is that of `filtering`, and the noise levels are fitted too. One
-mouse of 500 trials says little of its noise (see `filtering`); thousands of trials do.
+mouse of a few thousand trials says little of its noise, and the estimate is often 0: of 80 mice (2,500 trials, rate a = 2^-4
+after left and after right free, noise a / 2) the intervals of the noise covered it in 68, those of the rates in 125 of 160.
 """
 
 from __future__ import annotations
@@ -216,21 +217,21 @@ class _Problem:
         along = -covariance @ information[others, j]
         curvature = information[j, j] + information[j, others] @ along
         distance = np.sqrt(CHI2_95 / curvature) if curvature > 0 else 2.0
-        free, inside, outside = best.free[others], 0.0, np.inf
+        starts, inside, outside = [best.free[others]], 0.0, np.inf
         for _ in range(PROFILE_STEPS):
             distance = min(distance, abs(sign * FARTHEST - best.free[j]))
             end = best.free[j] + sign * distance
             base = best.theta.copy()
             base[self.columns[j]] = self.parameters[j].natural(end)
             rest = _Problem(self.likelihood, base, [self.columns[i] for i in others])
-            profile = rest.maximise(free, covariance, PROFILE_TOLERANCE)
+            profile = min((rest.maximise(s, covariance, PROFILE_TOLERANCE) for s in starts), key=lambda found: found.nll)
             drop = 2 * (profile.nll - best.nll)
             if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
                 break
             if drop < CHI2_95:
-                inside, free = distance, profile.free  # a fit from far outside may be stuck where a rate or a noise is 0
-            else:
-                outside = distance
+                inside, starts = distance, [profile.free]
+            else:  # a fit from outside alone may be stuck where a rate or a noise is 0
+                outside, starts = distance, [starts[0], profile.free]
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
             if not inside < distance < outside:
                 distance = 0.5 * (inside + outside)
