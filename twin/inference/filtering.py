@@ -13,8 +13,8 @@ References. Assumed-density filtering: Maybeck 1982, Stochastic Models vol. 2, c
 choices: Smith et al 2004, J Neurosci 24:447. Learning with noise in the weights: Ashwood et al 2020, NeurIPS; Geadah & Pillow
 2025.
 
-Limits. The Gaussian is an approximation: against numerical integration over the weights the error of the log-likelihood is
-below 2e-3 per trial at noise as large as the learning rate, and vanishes with the noise. An update that is not linear in w at a
+Limits. The Gaussian is an approximation: in 12 trials of one weight the log-probability of a choice differs from numerical
+integration by less than 1e-4 at noise of .06, and 3e-3 at .3. An update that is not linear in w at a
 given logit is linearised. What a rule remembers beside the weights (eligibility, critic, window) is carried by its mean.
 """
 
@@ -176,6 +176,8 @@ def _compile_filter(rule: Rule) -> Callable[..., None]:
 
 class FilteredLikelihood(MouseLikelihood):
     """The trials of one mouse whose weights are noisy; the noise levels are columns of theta like the rule's parameters."""
+
+    noise = True
 
     def __init__(self, trials: Trials, mouse: int, layout: Layout) -> None:
         super().__init__(trials, mouse, layout)
