@@ -21,6 +21,8 @@ if config.DISABLE_JIT:
 else:
     from numba.np.unsafe.ndarray import to_fixed_tuple as _row  # type: ignore[no-redef]
 
+row = _row  # values of an array as a tuple of known length, which a compiled call can unpack
+
 
 class Memory(NamedTuple):
     """One mouse's state (K weights, a window of S trials); the arrays are changed in place."""
@@ -51,7 +53,7 @@ def new_memory(rule: Rule, initial_weights: np.ndarray) -> Memory:
 
 
 @kernel
-def _push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
+def push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
     """Put a trial into the window; its sum becomes the eligibility. Returns the pooled reward."""
     s, k = memory.gradients.shape
     for i in range(s - 1):
@@ -78,7 +80,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
     @loop
     def learn(memory: Any, choice: float, reward: float, p: Any, theta: np.ndarray) -> None:
         if windowed:
-            reward = _push_window(memory, choice, reward, p)
+            reward = push_window(memory, choice, reward, p)
         before = memory.critic[0]
         for k in range(memory.x.shape[0]):
             w, eligibility, critic = update(
@@ -89,7 +91,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
                 choice,
                 reward,
                 p,
-                *_row(theta[k], n_parameters),
+                *row(theta[k], n_parameters),
             )
             memory.weights[k] = w
             memory.eligibility[k] = eligibility

@@ -65,6 +65,7 @@ class Plan(NamedTuple):
         (depth, units, _), outputs, every = net.hidden.shape, net.readout.shape[1], rows * self.chunk
         shapes = {
             "w": (mice, n_weights),
+            "before_choice": (mice * self.chunk, n_weights),
             "h": (rows, n_state),
             "z": (every, n_z),
             "before": (every, n_state),

@@ -13,8 +13,9 @@ order, and the state it carries is small (K weights, and H hidden units of a GRU
 
 A network is a first stage that reads z = [weights, inputs] (a dense layer, or a GRU cell), D dense layers of the same width H,
 and a linear readout with one output per weight. H and the number of outputs are filled up to multiples of 16 by zero units,
-which stay zero. With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many
-rows, and the outputs of the two views are averaged.
+which stay zero. Where weights are noisy, each choice corrects them before they are read, by the known gains of a filter (see
+`unroll`). With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many rows, and
+the outputs of the two views are averaged.
 
 Letters: M mice, T trials, K weights, K' outputs, U inputs, Z = K + U, H units, D dense layers after the first stage, G = H with
 a GRU and 0 without; in a block B mice, R rows (B, or 2B with mirror symmetry: plain views first), C trials of a chunk,
@@ -29,7 +30,21 @@ import numpy as np
 from numba import njit
 
 from agents.fused.lanes import OPTIONS, add_product
-from agents.fused.layers import HALF, ZERO, activate, add, add_rows, clear, copy, copy_row, gru_cell, gru_cell_back, multiply
+from agents.fused.layers import (
+    HALF,
+    ONE,
+    ZERO,
+    activate,
+    add,
+    add_rows,
+    clear,
+    copy,
+    copy_row,
+    gru_cell,
+    gru_cell_back,
+    multiply,
+    sigmoid,
+)
 
 Array = np.ndarray
 
@@ -80,12 +95,16 @@ class Trials(NamedTuple):
     inputs: Array  # (M, T, U)
     gate: Array  # (M, T, K), or (M, 0, K) for no gate
     mask: Array  # (M, T)
+    seen: Array  # (M, T, K) features of the correction, or (M, 0, K) for no correction
+    gain: Array  # (M, T, K), as `seen`
+    choice: Array  # (M, T), or (M, 0)
 
 
 class Buffers(NamedTuple):
     """State of a block and what it computes in one chunk; walking back replaces slopes, gates and outputs by gradients."""
 
     w: Array  # (B, K)
+    before_choice: Array  # (CB, K) weights before their correction by the choice
     h: Array  # (R, G)
     z: Array  # (CR, Z)
     before: Array  # (CR, G) hidden state before the trial
@@ -97,6 +116,40 @@ class Buffers(NamedTuple):
     change: Array  # (CB, K) outputs averaged over views
     delta: Array  # (R, H) gradient of the layer being walked
     dz: Array  # (R, K') gradient of the weights in z
+
+
+@inlined
+def surprise(trials: Trials, w: Array, mouse: int, trial: int) -> tuple:
+    """The choice less its probability, for weights w (K,) before their correction, and the slope of that probability."""
+    logit = w[0] * trials.seen[mouse, trial, 0]
+    for k in range(1, w.size):
+        logit += w[k] * trials.seen[mouse, trial, k]
+    p = sigmoid(logit)
+    return trials.choice[mouse, trial] - p, p * (ONE - p)
+
+
+@inlined
+def correct(trials: Trials, w: Array, mouse: int, trial: int, before: Array) -> None:
+    """w (B, K) += gain * surprise; before (B, K) keeps what it was."""
+    copy(before, w)
+    for b in range(w.shape[0]):
+        if trials.gain.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            error, _ = surprise(trials, before[b], mouse + b, trial)
+            for k in range(w.shape[1]):
+                w[b, k] += trials.gain[mouse + b, trial, k] * error
+
+
+@inlined
+def correct_back(trials: Trials, dw: Array, mouse: int, trial: int, before: Array) -> None:
+    """dw (B, K) of the corrected weights becomes that of the weights before the choice."""
+    for b in range(dw.shape[0]):
+        if trials.gain.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            _, slope = surprise(trials, before[b], mouse + b, trial)
+            pull = slope * trials.gain[mouse + b, trial, 0] * dw[b, 0]
+            for k in range(1, dw.shape[1]):
+                pull += slope * trials.gain[mouse + b, trial, k] * dw[b, k]
+            for k in range(dw.shape[1]):
+                dw[b, k] -= pull * trials.seen[mouse + b, trial, k]
 
 
 @inlined
@@ -209,12 +262,12 @@ def change_weights_back(
 
 
 @inlined
-def add_weight_gradients(net: Network, dz: Array, grad_path: Array, mouse: int, trial: int, dw: Array) -> None:
-    """dw (B, K) of the weights after the trial becomes that of the weights before it."""
+def add_weight_gradients(net: Network, dz: Array, dw: Array) -> None:
+    """dw (B, K) of the weights after the trial becomes that of the weights which the network read."""
     mice = dw.shape[0]
     for b in range(mice):
         for k in range(dw.shape[1]):
-            dw[b, k] += dz[b, k] + grad_path[mouse + b, trial, k]
+            dw[b, k] += dz[b, k]
             if net.mirror_in.size > 0:
                 dw[b, k] += net.mirror_in[k] * dz[mice + b, k]
 
@@ -226,6 +279,7 @@ def run_chunk(net: Network, trials: Trials, buffers: Buffers, mouse: int, start:
     mice, n_rows = w.shape[0], buffers.delta.shape[0]
     for c in range(stop - start):
         trial, rows, change = start + c, slice(c * n_rows, c * n_rows + n_rows), buffers.change[c * mice : c * mice + mice]
+        correct(trials, w, mouse, trial, buffers.before_choice[c * mice : c * mice + mice])
         read_inputs(net, trials, w, mouse, trial, buffers.z[rows])
         first_stage(net, buffers, rows, trials.mask[mouse : mouse + mice, trial])
         dense_layers(net, buffers, rows)
@@ -253,7 +307,9 @@ def walk_back(
         change_weights_back(net, trials, dw, mouse, trial, buffers.outputs[rows], change, dscale)
         dense_layers_back(net, buffers, rows)
         first_stage_back(net, buffers, rows, trials.mask[mouse : mouse + mice, trial], dh)
-        add_weight_gradients(net, buffers.dz, grad_path, mouse, trial, dw)
+        add_weight_gradients(net, buffers.dz, dw)
+        correct_back(trials, dw, mouse, trial, buffers.before_choice[c * mice : c * mice + mice])
+        add(dw, grad_path[mouse : mouse + mice, trial])
         if segment > 0 and trial > 0 and trial % segment == 0:
             clear(dw)
             clear(dh)
@@ -280,13 +336,13 @@ def add_parameter_gradients(buffers: Buffers, n_rows: int, grad: Gradient) -> No
 @compiled
 def forward_block(net: Network, trials: Trials, buffers: Buffers, mouse: int, chunk: int, path: Array, starts: Array) -> None:
     """All trials of a block from the state in buffers on; fills its part of path (M, T, K), and starts (chunks, R, G)."""
-    mice, n_rows = buffers.w.shape[0], buffers.delta.shape[0]
+    mice = buffers.w.shape[0]
     for i in range(len(starts)):
         start, stop = i * chunk, min(i * chunk + chunk, path.shape[1])
         copy(starts[i], buffers.h)
         run_chunk(net, trials, buffers, mouse, start, stop)
         for b in range(mice):
-            copy(path[mouse + b, start:stop], buffers.z[b::n_rows])
+            copy(path[mouse + b, start:stop], buffers.before_choice[b::mice])
 
 
 @compiled

@@ -10,12 +10,16 @@ The gate is absent in the plain form of a rule and the features in the form of a
 o_t = 1/2 (net(w, u) + s_o net(s_w w, s_u u)): swapping left and right then mirrors every path exactly. A GRU carries one hidden
 state for each of the two views.
 
+With a `Correction` the weights that the network reads, and to which its output is added, are those that a filter infers from
+the choice as well: w_t + gain_t (choice_t - sigmoid(w_t . x_t)). The path still holds w_t, what is known before the choice.
+
 Gradients reach the initial state and every parameter but not the data, and have no second derivatives. Mice are shared between
 `torch.get_num_threads()` threads; how many there are changes results by rounding only, and the same number gives the same bits.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +38,14 @@ BUFFER_BYTES = 2**18  # activations of one chunk of trials; small enough to shar
 Layer = tuple[Tensor, Tensor]
 
 
+class Correction(NamedTuple):
+    """What a filter does to noisy weights at each choice; its gains are taken as known."""
+
+    x: Tensor  # (M, T, K) features, scaled by how far the uncertainty of the weights flattens the choice
+    gain: Tensor  # (M, T, K)
+    choice: Tensor  # (M, T) 0 or 1
+
+
 def dnn_unroll(
     w0: Tensor,
     inputs: Tensor,
@@ -45,6 +57,7 @@ def dnn_unroll(
     activation: str = "relu",
     mirror: Mirror | None = None,
     segment: int | None = None,
+    correction: Correction | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weights of every trial, path (M, T, K) with path[:, 0] = w0, and the weights after the last trial (M, K).
 
@@ -54,10 +67,11 @@ def dnn_unroll(
     """
     (weight, bias), *hidden = layers[:-1]
     check(w0, inputs, gate, mask, scale, mirror)
+    check_correction(correction, mask, w0)
     check_layers(layers, [w0.shape[1] + inputs.shape[2], *[len(bias)] * (len(hidden) + 1), w0.shape[1]], w0.dtype)
     first = [pad(weight, fill(len(bias)), weight.shape[1]).T, pad(bias, fill(len(bias))), w0.new_zeros(0, 0), w0.new_zeros(0)]
     parameters = [*first, *dense(hidden, layers[-1]), scale]
-    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment)
+    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction)
     path, w, _ = Unroll.apply(plan, w0, w0.new_zeros(2 if mirror else 1, len(w0), 0), *parameters)
     return path, w
 
@@ -75,6 +89,7 @@ def gru_unroll(
     activation: str = "relu",
     mirror: Mirror | None = None,
     segment: int | None = None,
+    correction: Correction | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `dnn_unroll`, with a GRU of H units first; returns path, the final weights and the final hidden state.
 
@@ -86,13 +101,14 @@ def gru_unroll(
     units, n_z, views = weight_hh.shape[1], w0.shape[1] + inputs.shape[2], 2 if mirror else 1
     h0 = w0.new_zeros(len(w0), units) if h0 is None else h0
     check(w0, inputs, gate, mask, scale, mirror)
+    check_correction(correction, mask, w0)
     check_layers([(weight_ih, bias_ih)], [n_z, 3 * units], w0.dtype)
     check_layers([(weight_hh, bias_hh)], [units, 3 * units], w0.dtype)
     check_layers(layers, [units] * len(layers) + [w0.shape[1]], w0.dtype)
     require("h0", h0, (views, len(w0), units) if h0.ndim == 3 else (len(w0), units), w0.dtype)
     first = [*stack_gates(weight_ih, bias_ih, n_z), *stack_gates(weight_hh, bias_hh, fill(units))]
     parameters = [*first, *dense(layers[:-1], layers[-1]), scale]
-    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment)
+    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction)
     path, w, h = Unroll.apply(plan, w0, pad(h0, fill(units)).expand(views, -1, -1), *parameters)
     return path, w, h[..., :units] if mirror else h[0, :, :units]
 
@@ -132,14 +148,17 @@ def make_plan(
     activation: str,
     mirror: Mirror | None,
     segment: int | None,
+    correction: Correction | None,
 ) -> Plan:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation is {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
     first, _, recurrent, _, hidden, _, readout, _, scale = parameters
     mice, n_trials = mask.shape
-    gate = scale.new_zeros(mice, 0, len(scale)) if gate is None else gate
-    data = Trials(*(a.detach().to(scale.dtype).contiguous().numpy() for a in (inputs, gate, mask)))
-    signs = ([*mirror.weights, *mirror.inputs], mirror.output) if mirror else ([], [])
+    no_trial = scale.new_zeros(mice, 0, len(scale))
+    gate = no_trial if gate is None else gate
+    seen, gain, choice = correction or (no_trial, no_trial, no_trial[..., 0])
+    data = Trials(*(a.detach().to(scale.dtype).contiguous().numpy() for a in (inputs, gate, mask, seen, gain, choice)))
+    signs = ([*mirror.weights, *mirror.inputs], [*mirror.output]) if mirror else ([], [])
     threads = torch.get_num_threads()
     block = max(1, min(-(-mice // threads), LARGEST_BLOCK))
     row = len(first) + 2 * (len(hidden) + 1) * len(readout) + 2 * readout.shape[1] + 7 * len(recurrent)
@@ -176,6 +195,11 @@ def check(w0: Tensor, inputs: Tensor, gate: Tensor | None, mask: Tensor, scale: 
     if mirror:
         for name, signs, size in zip(mirror._fields, mirror, (n_weights, n_inputs, n_weights), strict=True):
             require(f"mirror.{name}", torch.as_tensor(signs), (size,))
+
+
+def check_correction(correction: Correction | None, mask: Tensor, w0: Tensor) -> None:
+    for name, tensor in zip(Correction._fields, correction or (), strict=bool(correction)):
+        require(f"correction.{name}", tensor, tuple(mask.shape) if name == "choice" else (*mask.shape, w0.shape[1]))
 
 
 def check_layers(layers: Sequence[Layer], widths: Sequence[int], dtype: torch.dtype) -> None:

@@ -39,11 +39,16 @@ class History:
 class Trainer:
     """Fits a model to the trials that count.
 
-    `initial_weights` (M, K) are known; without them each mouse's are fitted too, from zero.
+    `initial_weights` (M, K) are known; without them each mouse's are fitted too, from `start` (M, K), or else from zero.
     """
 
     def __init__(
-        self, model: nn.Module, trials: Trials, settings: TrainSettings, initial_weights: np.ndarray | None = None
+        self,
+        model: nn.Module,
+        trials: Trials,
+        settings: TrainSettings,
+        initial_weights: np.ndarray | None = None,
+        start: np.ndarray | None = None,
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
         self.batch = Batch.of(trials)
@@ -51,8 +56,8 @@ class Trainer:
         self.seen = torch.as_tensor(trials.mask) & ~self.held_out
         shape = (trials.x.shape[0], trials.x.shape[2])
         known = initial_weights is not None
-        start = torch.as_tensor(initial_weights, dtype=torch.float32) if known else torch.zeros(shape)
-        self.weights = nn.Parameter(start, requires_grad=not known)
+        first = initial_weights if known else np.zeros(shape) if start is None else start
+        self.weights = nn.Parameter(torch.tensor(first, dtype=torch.float32), requires_grad=not known)
         decayed = {"params": list(model.parameters()), "weight_decay": settings.weight_decay}
         groups = [decayed] if known else [decayed, {"params": [self.weights], "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.rate)

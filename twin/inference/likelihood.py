@@ -42,7 +42,7 @@ def _exp(z: complex) -> complex:
 
 
 @kernel
-def _sigmoid(z: complex) -> tuple:
+def sigmoid(z: complex) -> tuple:
     """(sigmoid(z), 1 - sigmoid(z)), both to full relative precision."""
     if z.real >= 0:
         e = _exp(-z)
@@ -65,7 +65,7 @@ def _compile_path(rule: Rule) -> Callable[..., None]:
             for k in range(x.shape[1]):
                 weights[t, k] = memory.weights[k]
                 logit += memory.weights[k] * x[t, k]
-            right, left = _sigmoid(logit)
+            right, left = sigmoid(logit)
             engaged = 1.0 - lapses[0] - lapses[1]
             p_right, p_left = lapses[0] + engaged * right, lapses[1] + engaged * left
             if choice[t] == 1:
@@ -85,6 +85,8 @@ class MouseLikelihood:
 
     A trial counts where the mask is set; every trial with a choice moves the weights.
     """
+
+    noise = False  # whether weights also move at random
 
     def __init__(self, trials: Trials, mouse: int, layout: Layout) -> None:
         n = int(trials.lengths[mouse])

@@ -18,7 +18,9 @@ from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.inference.fit import History, Trainer
 from twin.inference.maximum_likelihood import RuleFit, fit_rule
-from twin.inference.settings import NeuralSettings, RuleSettings, find_settings
+from twin.inference.noise_levels import Noise
+from twin.inference.settings import NeuralSettings, RandomWalkSettings, RuleSettings, find_settings
+from twin.inference.tracking import ROUNDS, smooth_tracked, track, train_noisy
 from twin.inference.unroll import Batch, unroll
 
 FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
@@ -52,6 +54,7 @@ class NeuralFit:
     name: str
     history: History
     settings: dict[str, Any]
+    noise: Noise | None = None  # of the weights, the same in all mice
 
     def _run(self, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
         logits, weights = [], []
@@ -65,12 +68,21 @@ class NeuralFit:
         return torch.cat(logits).numpy().astype(float), torch.cat(weights).numpy().astype(float)
 
     def log_likelihood(self, trials: Trials) -> np.ndarray:
-        """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
-        logits, _ = self._run(trials)
+        """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts."""
+        if self.noise:
+            tracked = track(self.rule, trials, self.initial_weights, self.noise)
+            logits = (tracked.mean * tracked.seen).sum(-1).numpy()
+        else:
+            logits, _ = self._run(trials)
         return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
 
     def weights(self, trials: Trials) -> np.ndarray:
-        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial."""
+        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial.
+
+        With noise, the most probable ones given all choices, later ones too.
+        """
+        if self.noise:
+            return smooth_tracked(trials, track(self.rule, trials, self.initial_weights, self.noise), self.noise)
         weights = self._run(trials)[1]
         weights[np.arange(weights.shape[1]) >= trials.lengths[:, None]] = np.nan
         return weights
@@ -83,31 +95,37 @@ class NeuralFit:
         return after.weights.numpy().astype(float) - w
 
 
-def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings, progress: bool) -> RuleFit:
-    rule = RULES["static" if name == "static-glm" else name]
+def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings | RandomWalkSettings, progress: bool) -> RuleFit:
+    rule = RULES["static" if name in ("static-glm", "random-walk") else name]
+    options = {"noise": True} | settings.model_dump()  # a random walk has no other settings than what is fixed
     with tqdm(total=2 * len(trials.ids), unit="step", desc=f"fit {name}", disable=None if progress else True) as bar:
 
         def done(_mouse: int) -> None:
             bar.update()
 
-        return fit_rule(trials, rule, **settings.model_dump(), name=name, done=done)
+        return fit_rule(trials, rule, name=name, done=done, **options)
 
 
 def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:
     network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
     rule = NEURAL_RULES[name](trials.features, network, settings.seed)
-    trainer = Trainer(rule, trials, settings, _initial_weights(trials, settings.initial, known))
+    first = _initial_weights(trials, settings.initial, known)
+    trainings = ROUNDS + (first is None) if settings.noise else 1
     with tqdm(
-        total=settings.passes(len(trials.ids)), unit="epoch", desc=f"fit {name}", disable=None if progress else True
+        total=settings.passes(len(trials.ids)) * trainings, unit="epoch", desc=f"fit {name}", disable=None if progress else True
     ) as bar:
 
         def show(train: float, held_out: float) -> None:
             bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
             bar.update()
 
-        history = trainer.run(show)
-    weights = trainer.weights.detach().numpy().astype(float)
-    return NeuralFit(rule.eval(), weights, trials.ids, name, history, settings.model_dump())
+        if settings.noise:
+            weights, noise, history = train_noisy(rule, trials, settings, first, show)
+        else:
+            trainer, noise = Trainer(rule, trials, settings, first), None
+            history = trainer.run(show)
+            weights = trainer.weights.detach().numpy().astype(float)
+    return NeuralFit(rule.eval(), weights, trials.ids, name, history, settings.model_dump(), noise)
 
 
 def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:
@@ -137,7 +155,7 @@ def fit(
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
     if isinstance(chosen, NeuralSettings):
         return _fit_neural(model, trials, chosen, initial_weights, progress)
-    assert isinstance(chosen, RuleSettings)
+    assert isinstance(chosen, RuleSettings | RandomWalkSettings)
     return _fit_closed_form(model, trials, chosen, progress)
 
 
@@ -146,6 +164,7 @@ def save_fit(fit: Fit, folder: Path, about: dict[str, Any]) -> None:
     if isinstance(fit, NeuralFit):
         history = {"train_nll": fit.history.train, "held_out_nll": fit.history.held_out, "best_epoch": fit.history.best}
         card = {"settings": fit.settings, "mice": list(fit.ids), "initial_weights": fit.initial_weights.tolist(), **history}
+        card["noise"] = fit.noise and {key: sd.tolist() for key, sd in fit.noise._asdict().items()}
         save_rule(fit.rule, folder, card | about)
     elif isinstance(fit, RuleFit):
         arrays = {key: getattr(fit, key).tolist() for key in ("theta", "ci95", "nll", "converged")}
@@ -163,7 +182,9 @@ def load_fit(folder: Path) -> Fit:
     ids = tuple(card["mice"])
     if card["model"] in NEURAL_RULES:
         history = History(card["train_nll"], card["held_out_nll"], card["best_epoch"])
-        return NeuralFit(load_rule(folder), np.array(card["initial_weights"]), ids, card["model"], history, card["settings"])
+        noise = Noise(**{key: np.array(sd) for key, sd in card["noise"].items()}) if card.get("noise") else None
+        weights = np.array(card["initial_weights"])
+        return NeuralFit(load_rule(folder), weights, ids, card["model"], history, card["settings"], noise)
     layout = Layout(RULES[card["rule"]], tuple(card["features"]))
     theta, ci95, nll, converged = (np.array(card[key]) for key in ("theta", "ci95", "nll", "converged"))
     return RuleFit(layout, theta, ci95, nll, converged, ids, card["model"], card["settings"])

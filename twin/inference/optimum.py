@@ -114,20 +114,25 @@ class Problem:
         along = -covariance @ information[others, j]
         curvature = information[j, j] + information[j, others] @ along
         distance = np.sqrt(CHI2_95 / curvature) if curvature > 0 else 2.0
-        free = best.free[others]
+        starts, inside, outside = [best.free[others]], 0.0, np.inf
         for _ in range(PROFILE_STEPS):
             distance = min(distance, abs(sign * FARTHEST - best.free[j]))
             end = best.free[j] + sign * distance
             base = best.theta.copy()
             base[self.columns[j]] = self.parameters[j].natural(end)
             rest = Problem(self.likelihood, base, [self.columns[i] for i in others], self.prior and self.prior.without(j))
-            profile = rest.maximise(free, covariance, PROFILE_TOLERANCE)
+            profile = min((rest.maximise(s, covariance, PROFILE_TOLERANCE) for s in starts), key=lambda found: found.nll)
             own = 0.0 if self.prior is None else 0.5 * self.prior.precision[j] * (end - self.prior.mean[j]) ** 2
             drop = 2 * (profile.nll + own - best.nll)
             if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
                 break
-            free = profile.free
+            if drop < CHI2_95:
+                inside, starts = distance, [profile.free]
+            else:  # with noise, a fit from outside alone may be stuck where a rate or a noise is 0
+                outside, starts = distance, [*(starts[:1] if self.likelihood.noise else []), profile.free]
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
+            if self.likelihood.noise and not inside < distance < outside:
+                distance = 0.5 * (inside + outside)
         return end
 
 

@@ -22,6 +22,15 @@ class RuleSettings(BaseModel):
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
     population: bool = Field(False, description="fit every mouse as one of a population, not alone")
+    noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
+
+
+class RandomWalkSettings(BaseModel):
+    """How weights that move at random, by no rule, are fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fixed: dict[str, float] = Field({}, description="parameters whose values are known")
 
 
 class TrainSettings(BaseModel):
@@ -52,10 +61,12 @@ class NeuralSettings(NetworkSettings, TrainSettings):
     """How a neural rule is built and trained."""
 
     initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
+    noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 
 
 SETTINGS: dict[str, type[BaseModel]] = {
     "static-glm": RuleSettings,
+    "random-walk": RandomWalkSettings,
     **{name: RuleSettings for name in RULES if name != "static"},
     "dnnglm": NeuralSettings,
     "rnnglm": NeuralSettings,

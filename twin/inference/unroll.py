@@ -4,6 +4,9 @@ A model has `init(n_mice)` and `learn(state, x, choice, reward, p_right)`; which
 argument and never part of the model. `loop` is the reference, plain autograd through every trial; `fused` runs the same
 recurrence of a neural rule in compiled kernels with a backward pass of their own. `segment` truncates back-propagation:
 nothing flows back across multiples of that many trials.
+
+Noisy weights: a batch may carry the gains of a filter (`noisy`), by which each choice corrects the weights before they are
+learned from; the logits are then those of the probability expected under their uncertainty.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ class Batch(NamedTuple):
     x: Tensor  # (M, T, K)
     choice: Tensor  # (M, T, 1): 0, 1, or -1 without a choice
     reward: Tensor  # (M, T, 1)
+    gain: Tensor | None = None  # (M, T, K) of the correction of noisy weights by the choice
+    seen: Tensor | None = None  # (M, T, K) features, scaled by how far the uncertainty of the weights flattens the choice
 
     @classmethod
     def of(cls, trials: Trials, dtype: torch.dtype = torch.float32) -> Batch:
@@ -33,7 +38,8 @@ class Batch(NamedTuple):
 
     def of_mice(self, mice: Any) -> Batch:
         """Some mice of it."""
-        return Batch(*(a[mice] for a in self))
+        gain, seen = (None if a is None else a[mice] for a in (self.gain, self.seen))
+        return Batch(self.x[mice], self.choice[mice], self.reward[mice], gain, seen)
 
 
 def unroll(
@@ -44,7 +50,7 @@ def unroll(
     `weights` (M, K) are those before the first trial; by default the model's own `init` decides.
     """
     path = (_loop if strategy == "loop" else _fused)(model, batch, weights, segment)
-    return (path * batch.x).sum(-1), path
+    return (path * (batch.x if batch.seen is None else batch.seen)).sum(-1), path
 
 
 def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
@@ -56,10 +62,17 @@ def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None)
         if segment and t and t % segment == 0:
             state = _detached(state)
         x = batch.x[:, t]
-        p = torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
         path.append(state.weights)
+        if batch.gain is not None and batch.seen is not None:
+            state = _corrected(state, batch.seen[:, t], batch.gain[:, t], batch.choice[:, t])
+        p = torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
         state = model.learn(state, x, batch.choice[:, t], batch.reward[:, t], p)
     return torch.stack(path, dim=1)
+
+
+def _corrected(state: Any, seen: Tensor, gain: Tensor, choice: Tensor) -> Any:
+    surprise = (choice >= 0) * (choice - torch.sigmoid((state.weights * seen).sum(-1, keepdim=True)))
+    return state._replace(weights=state.weights + gain * surprise)
 
 
 def _detached(state: Any) -> Any:
@@ -70,7 +83,7 @@ def _detached(state: Any) -> Any:
 
 
 def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
-    from agents.fused import dnn_unroll, gru_unroll  # the kernels are loaded only when used
+    from agents.fused import Correction, dnn_unroll, gru_unroll  # the kernels are loaded only when used
 
     state, s = model.init(len(batch.x)), model.settings
     w0 = state.weights if weights is None else weights
@@ -78,7 +91,10 @@ def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | 
     gate = batch.x if s.gradient_form else None
     learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
     layers = [(layer.weight, layer.bias) for layer in (*model.hidden_layers, model.readout)]
-    options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment}
+    correction = None
+    if batch.gain is not None and batch.seen is not None:
+        correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
+    options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment, "correction": correction}
     if isinstance(model, RNNRule):
         gru = (model.gru.weight_ih, model.gru.weight_hh, model.gru.bias_ih, model.gru.bias_hh)
         return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, model.scale, **options)[0]
