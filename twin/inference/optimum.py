@@ -131,7 +131,7 @@ class Problem:
             else:  # with noise, a fit from outside alone may be stuck where a rate or a noise is 0
                 outside, starts = distance, [*(starts[:1] if self.likelihood.noise else []), profile.free]
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
-            if self.likelihood.noise and not inside < distance < outside:
+            if not inside < distance < outside:
                 distance = 0.5 * (inside + outside)
         return end
 
