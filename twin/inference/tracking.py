@@ -12,7 +12,8 @@ begins without a rule: one fitted as if there were no noise has taken the gains 
 
 Measured in the setting of Liu, Geadah & Pillow 2025, Table 4 (1,000 mice x 500 trials, rate a = 2^-4, noise of sd a on every
 update; default network, 40 epochs a round): RMSE of the update on the paper's grid .084 without noise in the fit (.065 in the
-paper), .020 after one round and .017 after two; noise .98 a and .95 a. Noise a / 2: .032 becomes .018, noise .50 a.
+paper), .020 after one round and .017 after two; noise .98 a and .95 a; with 25 epochs a round and other mice, .010 and .94 a.
+Noise a / 2: .032 becomes .015, noise .52 a. Noise a / 4: .008, noise .23 a. No noise: .008 becomes .006, noise .04 a.
 
 Compared with EM (smooth the weights by `smoothing`, regress their increments on the covariates, re-estimate the noise from the
 second moments), which a single rate fitted to 30 of these mice shows: the smoothed increments are largely those of the rule
