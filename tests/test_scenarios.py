@@ -36,7 +36,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ("cohort.mouse", 3, r"x.toml: unknown key in \[cohort\]: 'mouse'"),
+        ("cohort.mouse", 3, r"x.toml: unknown key in \[cohort\]: 'mouse'; did you mean 'mice'"),
         ("cohort.mice", "many", r"cohort.mice: .*valid integer.*given: 'many'"),
         ("cohort.parameters.rate", 3.0, r"parameters.rate: rate = 3 is outside \[0, 1\]"),
         ("cohort.parameters.rat", 0.1, "did you mean 'rate'"),
