@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import gymnasium as gym
@@ -17,6 +18,8 @@ from twin.data.rollout import Rollout
 from twin.simulate import simulate
 
 MICE, TRIALS, SEED = 2, 1000, 11  # more than one session, so that a night lies within
+EVERY = list(product(RULES, PROTOCOLS))
+# In plain Python, which is slow: every rule, and every protocol.
 CASES = [(rule, "ibl-documented") for rule in RULES] + [("full-mouse", name) for name in PROTOCOLS if name != "ibl-documented"]
 SEEN = ("contrast", "choice", "reward", "weights", "is_repeat", "stage", "response_time", "water_ul", "start_time")
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from parity import CASES, SEED, TRIALS, assert_same, by_gymnasium, cohort, columns_of, without_compiler
+from parity import CASES, EVERY, SEED, TRIALS, assert_same, by_gymnasium, cohort, columns_of, without_compiler
 
 from agents import RULES, rules
 from twin.simulate import simulate
@@ -14,7 +14,7 @@ from twin.simulate import simulate
 
 @pytest.fixture(scope="module")
 def fused():
-    return {case: columns_of(simulate(cohort(case[0]), case[1], trials=TRIALS, seed=SEED)) for case in CASES}
+    return {case: columns_of(simulate(cohort(case[0]), case[1], trials=TRIALS, seed=SEED)) for case in EVERY}
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def plain(tmp_path_factory):
     return without_compiler(tmp_path_factory.mktemp("parity"))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EVERY)
 def test_stepped_is_fused(case, fused):
     assert_same(fused[case], columns_of(simulate(cohort(case[0]), case[1], trials=TRIALS, seed=SEED, driver="stepped")))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EVERY)
 def test_gymnasium_loop_is_fused(case, fused):
     assert_same(fused[case], by_gymnasium(*case))
 
