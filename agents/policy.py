@@ -1,4 +1,4 @@
-"""The decision: a Bernoulli GLM with lapses. Scalar functions for compiled loops, and their twin over mice.
+"""The decision: a Bernoulli GLM with lapses. Scalar functions for compiled loops.
 
 P(right) = lapse_low + (1 - lapse_low - lapse_high) sigmoid(w . x), the lapses as in the IBL psychometric function.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from envs.compiled import kernel
 
@@ -41,12 +40,3 @@ def p_right(weights: np.ndarray, x: np.ndarray) -> float:
 def with_lapses(p: float, lapse_low: float, lapse_high: float) -> float:
     """Probability of a right choice once lapses are counted in."""
     return lapse_low + (1.0 - lapse_low - lapse_high) * p
-
-
-@njit(cache=True)
-def p_right_batch(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """`p_right` of every mouse, (M,); weights and x are (M, K)."""
-    p = np.empty(weights.shape[0])
-    for m in range(weights.shape[0]):
-        p[m] = p_right(weights[m], x[m])
-    return p

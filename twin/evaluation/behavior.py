@@ -8,14 +8,17 @@ import numpy as np
 
 from twin.data.rollout import Rollout
 from twin.evaluation.psychometrics import fit_psychometric, summarise
+from twin.evaluation.session_summary import EASY_CONTRAST
 
-EASY = 0.5  # contrast from which a trial is easy (IBL training criteria)
 FIRST_LAST = 3  # sessions at either end that are compared
 
 
-def easy_performance(rollout: Rollout) -> np.ndarray:
-    """Fraction correct on easy trials in each session, (S,), NaN without any; a no-go counts as an error."""
-    easy = np.abs(rollout.contrast) >= EASY
+def easy_performance(rollout: Rollout, least: float = EASY_CONTRAST) -> np.ndarray:
+    """Fraction correct on easy trials in each session, (S,), NaN without any; a no-go counts as an error.
+
+    Easy are contrasts of `least` and more.
+    """
+    easy = np.abs(rollout.contrast) >= least
     session = np.cumsum(rollout.new_session) - 1
     n = np.bincount(session, easy, minlength=len(rollout.sessions.start))
     correct = np.bincount(session, easy & (rollout.reward == 1), minlength=len(n))

@@ -23,9 +23,10 @@ from agents.rules import RULES
 from agents.theta import TRAITS
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
+from twin.evaluation.behavior import FIRST_LAST
 from twin.evaluation.psychometrics import psychometric
 from twin.evaluation.session_summary import EASY_CONTRAST
-from twin.report.plots_behavior import WINDOW, Z95, choices, easy_performance, ends, stage_fractions
+from twin.report.plots_behavior import Z95, choices, easy_performance, ends, stage_fractions
 from twin.report.plots_rules import Update, UpdateGrid, recovery_limits, update_grid
 
 BLACK, GREY, BLUE, VERMILLION, GREEN = "#000000", "#8c8c8c", "#0072b2", "#d55e00", "#009e73"
@@ -84,8 +85,8 @@ def psychometric_curve(rollout: Rollout) -> Figure:
     if np.array_equal(early, late):
         _draw_psychometric(ax, rollout, early, "all sessions", BLUE, "o")
     else:
-        _draw_psychometric(ax, rollout, early, f"first {WINDOW} sessions", VERMILLION, "s")
-        _draw_psychometric(ax, rollout, late, f"last {WINDOW} sessions", BLUE, "o")
+        _draw_psychometric(ax, rollout, early, f"first {FIRST_LAST} sessions", VERMILLION, "s")
+        _draw_psychometric(ax, rollout, late, f"last {FIRST_LAST} sessions", BLUE, "o")
     ax.axhline(0.5, color=GREY, lw=0.8, ls=":", zorder=0)
     ax.axvline(0.0, color=GREY, lw=0.8, ls=":", zorder=0)
     ax.set(xlabel="signed contrast (%, positive = right)", ylabel="P(right choice)", xlim=(-105, 105), ylim=(-0.02, 1.02))

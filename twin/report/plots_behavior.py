@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.data.rollout import Rollout
+from twin.evaluation import behavior
+from twin.evaluation.behavior import FIRST_LAST, session_in_order
 from twin.evaluation.psychometrics import Psychometric, fit_psychometric, summarise
 from twin.evaluation.session_summary import EASY_CONTRAST
 
-WINDOW = 3  # sessions at either end of a mouse's record
 FIT_LEVELS = 4  # a curve of four parameters needs as many contrasts
 Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
@@ -48,12 +49,10 @@ def wilson(p: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ends(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
-    """Is a trial in the first, and is it in the last, WINDOW sessions of its mouse? (N,) each."""
-    s = rollout.sessions
-    number = np.arange(len(s.mouse))
-    early = number - np.searchsorted(s.mouse, s.mouse) < WINDOW
-    late = np.searchsorted(s.mouse, s.mouse, side="right") - number <= WINDOW
-    return np.repeat(early, s.stop - s.start), np.repeat(late, s.stop - s.start)
+    """Is a trial in the first, and is it in the last, FIRST_LAST sessions of its mouse? (N,) each."""
+    position, from_end = session_in_order(rollout)
+    trials = rollout.sessions.stop - rollout.sessions.start
+    return np.repeat(position < FIRST_LAST, trials), np.repeat(from_end <= FIRST_LAST, trials)
 
 
 def easy_performance(rollout: Rollout) -> tuple[np.ndarray, float]:
@@ -61,13 +60,11 @@ def easy_performance(rollout: Rollout) -> tuple[np.ndarray, float]:
 
     That is EASY_CONTRAST, or the highest contrast if none reaches it. A no-go counts as an error.
     """
-    size = np.abs(rollout.contrast)
-    least = min(EASY_CONTRAST, float(size.max()))
-    shape = rollout.n_mice, int(rollout.session.max()) + 1
-    cell = (rollout.mouse * shape[1] + rollout.session)[size >= least]
-    trials = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-    correct = np.bincount(cell, rollout.reward[size >= least] == 1, minlength=shape[0] * shape[1]).reshape(shape)
-    return np.divide(correct, trials, out=np.full(shape, np.nan), where=trials > 0), least
+    least = min(EASY_CONTRAST, float(np.abs(rollout.contrast).max()))
+    sessions = rollout.sessions
+    table = np.full((rollout.n_mice, int(rollout.session.max()) + 1), np.nan)
+    table[sessions.mouse, sessions.session] = behavior.easy_performance(rollout, least)
+    return table, least
 
 
 def stage_fractions(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
