@@ -22,8 +22,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from agents.core import CORES, core_change, core_coefficients, natural, unconstrained
 from agents.features import FEATURES, feature_codes
 from agents.network import Mirror, NetworkSettings
+from agents.rules import RULES, Rule
+from envs.names import suggest
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.silu}
 UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
@@ -46,20 +49,41 @@ class DNNRule(nn.Module):
         feature_codes(features)
         self.features = tuple(features)
         self.settings = settings or NetworkSettings()
+        if self.settings.core not in CORES:
+            raise ValueError(suggest("core", self.settings.core, CORES))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(len(features))
 
     def _build(self, k: int) -> None:
         s = self.settings
-        widths = [self._build_memory(k + self.n_inputs), *[s.hidden] * s.layers]
+        widths = [self._build_memory(k + self.n_inputs + s.probability), *[s.hidden] * s.layers]
         self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.readout = nn.Linear(s.hidden, k)
         self.scale = nn.Parameter(torch.full((k,), s.initial_scale))
+        defaults = np.array([[p.default] * k for p in self.core.parameters]).reshape(-1, k)
+        self.core_free = nn.Parameter(torch.as_tensor(unconstrained(self.core, defaults), dtype=torch.float32))
+        if len(defaults):  # begin as the core
+            nn.init.zeros_(self.readout.weight)
+            nn.init.zeros_(self.readout.bias)
 
     def _build_memory(self, width: int) -> int:
         """Build what comes before the perceptron, given its input's width; returns the width of what it passes on."""
         return width
+
+    @property
+    def core(self) -> Rule:
+        """The closed-form rule to which the network adds; `static` adds nothing."""
+        return RULES[self.settings.core]
+
+    @property
+    def core_theta(self) -> Tensor:
+        """Parameters of the core, (R, K) in natural units."""
+        return natural(self.core, self.core_free)
+
+    def core_coefficients(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor | None:
+        """The core on recorded trials as `agents.core` writes it, (M, T, 4, K); None without one."""
+        return core_coefficients(self.core, self.core_theta, x, choice, reward) if self.core.parameters else None
 
     @property
     def n_inputs(self) -> int:
@@ -91,19 +115,24 @@ class DNNRule(nn.Module):
         return NeuralState(scale.new_zeros(n_mice, len(self.features)), scale.new_zeros(views, n_mice, self.memory_units))
 
     def learn(self, state: NeuralState, x: Tensor, choice: Tensor, reward: Tensor, p_right: Tensor) -> NeuralState:
-        """State after a trial: x (M, K), choice (-1: no choice, no learning) and reward (M, 1)."""
-        learns = (choice >= 0).to(x.dtype)
-        z = torch.cat([state.weights, self.inputs(x, choice, reward)], dim=-1)
+        """State after a trial: x (M, K), choice (-1: no choice, no learning) and reward (M, 1); p_right is the policy's own."""
+        learns, p = (choice >= 0).to(x.dtype), torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
+        seen = [2.0 * p - 1.0] if self.settings.probability else []
+        z = torch.cat([state.weights, self.inputs(x, choice, reward), *seen], dim=-1)
         output, hidden = self._view(z, state.hidden[0])
         memories = [hidden]
         mirror = self.mirror
         if mirror is not None:
-            mirrored, hidden = self._view(z * z.new_tensor([*mirror.weights, *mirror.inputs]), state.hidden[1])
+            signs = z.new_tensor([*mirror.weights, *mirror.inputs, *[-1.0] * len(seen)])
+            mirrored, hidden = self._view(z * signs, state.hidden[1])
             output = 0.5 * (output + z.new_tensor(mirror.output) * mirrored)
             memories.append(hidden)
         gate = x if self.settings.gradient_form else 1.0
         memory = torch.where(learns > 0, torch.stack(memories), state.hidden)
-        return NeuralState(state.weights + learns * self.scale * output * gate, memory)
+        change = self.scale * output * gate
+        if self.core.parameters:
+            change = change + core_change(self.core, self.core_theta, state.weights, x, choice, reward, p)
+        return NeuralState(state.weights + learns * change, memory)
 
     def _view(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Output (M, K) and new memory (M, H) for the network's whole input z."""

@@ -34,15 +34,19 @@ class Case:
     scale: Tensor
     mirror: Mirror | None
     activation: str
+    features: Tensor | None = None
+    core: Tensor | None = None
 
     def leaves(self) -> list[Tensor]:
         recurrent = [self.h0, *self.gru.parameters()] if self.gru else []
-        return [self.w0, self.scale, *self.layers.parameters(), *recurrent]
+        core = [] if self.core is None else [self.core]
+        return [self.w0, self.scale, *self.layers.parameters(), *recurrent, *core]
 
     def unroll(self, segment: int | None = None) -> tuple[Tensor, ...]:
         data = self.inputs, self.gate, self.mask
         layers = [(layer.weight, layer.bias) for layer in self.layers]
         options = {"activation": self.activation, "mirror": self.mirror, "segment": segment}
+        options |= {"features": self.features, "core": self.core}
         if self.gru is None:
             return dnn_unroll(self.w0, *data, layers, self.scale, **options)
         cell = self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh
@@ -59,13 +63,16 @@ def make_case(
     mice=MICE,
     trials=TRIALS,
     hidden=HIDDEN,
+    knows_p=False,
+    core=False,
 ):
     torch.manual_seed(depth + 10 * gated + 100 * mirrored)
+    n_z = WEIGHTS + INPUTS + knows_p
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=dtype)
 
-    widths = [hidden] * (depth + 1) if kind == "gru" else [WEIGHTS + INPUTS] + [hidden] * depth
+    widths = [hidden] * (depth + 1) if kind == "gru" else [n_z] + [hidden] * depth
     layers = nn.ModuleList(nn.Linear(a, b, dtype=dtype) for a, b in zip(widths, [*widths[1:], WEIGHTS], strict=True))
     lengths = torch.randint(trials // 2, trials + 1, (mice, 1))
     mask = (torch.arange(trials) < lengths) & (torch.rand(mice, trials) < 0.9)
@@ -75,12 +82,19 @@ def make_case(
         inputs=normal(mice, trials, INPUTS),
         gate=normal(mice, trials, WEIGHTS) if gated else None,
         mask=mask.to(dtype),
-        gru=nn.GRUCell(WEIGHTS + INPUTS, hidden, dtype=dtype) if kind == "gru" else None,
+        gru=nn.GRUCell(n_z, hidden, dtype=dtype) if kind == "gru" else None,
         layers=layers,
         scale=(0.3 + 0.1 * normal(WEIGHTS)).requires_grad_(),
         mirror=(GATED_SIGNS if gated else PLAIN_SIGNS) if mirrored else None,
         activation=activation,
+        features=normal(mice, trials, WEIGHTS) if knows_p or core else None,
+        core=(0.2 * normal(mice, trials, 4, WEIGHTS)).requires_grad_() if core else None,
     )
+
+
+def knows_p(case: Case) -> bool:
+    first = case.gru.weight_ih if case.gru else case.layers[0].weight
+    return first.shape[1] > WEIGHTS + INPUTS
 
 
 def reference(case: Case, segment: int | None = None) -> tuple[Tensor, ...]:
@@ -96,13 +110,21 @@ def reference(case: Case, segment: int | None = None) -> tuple[Tensor, ...]:
         seen, outputs = case.mask[:, t, None], []
         for v, (sign_w, sign_u, sign_o) in enumerate(views):
             x = torch.cat([w * sign_w, case.inputs[:, t] * sign_u], 1).to(w.dtype)
+            if case.features is not None:
+                p = torch.sigmoid((w * case.features[:, t]).sum(1, keepdim=True))
+            if knows_p(case):
+                x = torch.cat([x, (2 * p - 1) * (-1 if v else 1)], 1)
             if case.gru:
                 states[v] = x = torch.where(seen > 0, case.gru(x, states[v]), states[v])
             for layer in case.layers[:-1]:
                 x = FUNCTIONS[case.activation](layer(x))
             outputs.append(case.layers[-1](x) * sign_o.to(w.dtype))
         gate = 1 if case.gate is None else case.gate[:, t]
-        w = w + seen * case.scale * torch.stack(outputs).mean(0) * gate
+        change = case.scale * torch.stack(outputs).mean(0) * gate
+        if case.core is not None:
+            constant, linear, square, own = case.core[:, t].unbind(1)
+            change = change + constant + linear * p + square * p**2 + own * w
+        w = w + seen * change
     h = torch.stack(states) if case.mirror else states[0]
     return (torch.stack(path, 1), w, h) if case.gru else (torch.stack(path, 1), w)
 
@@ -134,6 +156,18 @@ def test_equals_plain_loop(kind, depth, activation, gated, mirrored, segment, dt
     assert_same(case, case.unroll(segment), reference(case, segment), tolerance)
 
 
+POLICIES = [{"knows_p": True}, {"core": True}, {"knows_p": True, "core": True}]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize(("mirrored", "segment"), list(product([False, True], [None, 7])))
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+@pytest.mark.parametrize(("kind", "depth"), NETWORKS)
+def test_probability_and_core(kind, depth, policy, mirrored, segment, dtype, tolerance):
+    case = make_case(kind, "silu", depth, True, mirrored, dtype, **policy)
+    assert_same(case, case.unroll(segment), reference(case, segment), tolerance)
+
+
 @pytest.mark.parametrize(("mice", "hidden"), [(1, 16), (2, 33), (30, 5)])
 @pytest.mark.parametrize("kind", ["dnn", "gru"])
 def test_any_number_of_mice_and_units(kind, mice, hidden):
@@ -156,7 +190,7 @@ def test_checkpoints_change_nothing(kind, mirrored, segment, dtype, monkeypatch)
 @pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("kind", ["dnn", "gru"])
 def test_gradcheck(kind, activation, gated, mirrored):
-    case = make_case(kind, activation, 2, gated, mirrored, mice=2, trials=5, hidden=3)
+    case = make_case(kind, activation, 2, gated, mirrored, mice=2, trials=5, hidden=3, knows_p=True, core=True)
     assert torch.autograd.gradcheck(lambda *_: case.unroll(), case.leaves())
 
 
@@ -204,6 +238,8 @@ def test_wrong_shapes_and_types_are_refused():
         ("layers", case.layers[:-1]),
         ("mirror", Mirror([1], [1, 1, 1], [1, 1])),
         ("activation", "gelu"),
+        ("features", case.mask),
+        ("core", torch.zeros(MICE, TRIALS, 4, WEIGHTS, dtype=torch.float64)),
     ]:
         with pytest.raises(ValueError, match=r"expected|convert"):
             replace(case, **{field: value}).unroll()
@@ -211,9 +247,12 @@ def test_wrong_shapes_and_types_are_refused():
 
 @pytest.mark.parametrize("kind", ["dnn", "gru"])
 def test_masked_trials_are_never_read(kind):
-    case = make_case(kind, gated=True)
+    case = make_case(kind, gated=True, knows_p=True, core=True)
     expected = case.unroll()
     hidden = (case.mask == 0).unsqueeze(-1)
+    case.features = case.features.masked_fill(hidden, torch.nan)
+    with torch.no_grad():
+        case.core[case.mask == 0] = torch.nan
     case.inputs, case.gate = case.inputs.masked_fill(hidden, torch.nan), case.gate.masked_fill(hidden, torch.nan)
     assert_same(case, case.unroll(), expected, 0.0)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from agents.fused.kernels import Buffers, Gradient, Network, Trials, backward_block, forward_block
+from agents.fused.lanes import WIDTH
 
 Result = TypeVar("Result")
 
@@ -38,8 +39,10 @@ class Plan(NamedTuple):
     def network(self, parameters: Sequence[Tensor]) -> Network:
         tensors = [p.detach().contiguous() for p in parameters]
         first, first_bias, recurrent, recurrent_bias, hidden, hidden_bias, readout, readout_bias, scale = tensors
-        first_back = first.new_zeros(first.shape[1], readout.shape[1])
-        first_back[:, : len(scale)] = first[: len(scale)].T
+        knows_p = len(first) > len(scale) + self.trials.inputs.shape[2]
+        from_weights = torch.cat([first[: len(scale)], first[len(first) - knows_p :]]).T
+        first_back = first.new_zeros(first.shape[1], fill(len(scale) + 1))
+        first_back[:, : from_weights.shape[1]] = from_weights
         return Network(
             first=first.numpy(),
             first_bias=first_bias.numpy(),
@@ -75,8 +78,10 @@ class Plan(NamedTuple):
             "slopes": (depth + 1, every, units),
             "outputs": (every, outputs),
             "change": (mice * self.chunk, n_weights),
+            "p": (mice * self.chunk, 1),
             "delta": (rows, units),
-            "dz": (rows, outputs),
+            "dp": (mice, 1),
+            "dz": (rows, net.first_back.shape[1]),
         }
         return Buffers(**{name: aligned(shape, net.first.dtype) for name, shape in shapes.items()})
 
@@ -89,10 +94,15 @@ class Plan(NamedTuple):
 
 
 class Unroll(torch.autograd.Function):
-    """(plan, w0 (M, K), h0 (V, M, G), nine parameters as in Network) -> path (M, T, K), w_T, h_T."""
+    """(plan, w0 (M, K), h0 (V, M, G), core (M, T, 4, K), nine parameters as in Network) -> path (M, T, K), w_T, h_T.
+
+    The values of `core` are those in the plan's trials; here it only receives its gradient.
+    """
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, w0: Tensor, h0: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, plan: Plan, w0: Tensor, h0: Tensor, core: Tensor, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         net = plan.network(parameters)
         w, h = w0.detach().numpy().copy(), h0.detach().numpy().copy()
         path = np.empty((len(w), plan.trials.mask.shape[1], w.shape[1]), w.dtype)
@@ -117,7 +127,7 @@ class Unroll(torch.autograd.Function):
         saved, *parameters = ctx.saved_tensors
         net, path, dpath = plan.network(parameters), saved.detach().numpy(), grad_path.contiguous().numpy()
         dw, dh = grad_w.numpy().copy(), grad_h.numpy().copy()
-        shapes = [tuple(p.shape) for p in parameters]
+        shapes, dcore = [tuple(p.shape) for p in parameters], np.zeros_like(plan.trials.core)
         starts = {mice.start: s for mice, s in zip(plan.blocks, ctx.starts, strict=True)}
 
         def run(mice: slice) -> np.ndarray:
@@ -126,13 +136,20 @@ class Unroll(torch.autograd.Function):
             buffers, grad = plan.buffers(net, mice.stop - mice.start), Gradient(flat, *split(flat, shapes))
             block_w, block_h = dw[mice].copy(), dh[:, mice].reshape(buffers.h.shape).copy()
             span = mice.start, plan.chunk, plan.segment
-            backward_block(net, plan.trials, buffers, *span, path, starts[mice.start], dpath, block_w, block_h, grad, total)
+            backward_block(
+                net, plan.trials, buffers, *span, path, starts[mice.start], dpath, block_w, block_h, dcore, grad, total
+            )
             dw[mice], dh[:, mice] = block_w, block_h.reshape(dh[:, mice].shape)
             return total
 
         total = np.sum(plan.each_block(run), axis=0)
         gradients = [torch.from_numpy(g).to(saved.dtype) for g in split(total, shapes)]
-        return None, torch.from_numpy(dw), torch.from_numpy(dh), *gradients
+        return None, torch.from_numpy(dw), torch.from_numpy(dh), torch.from_numpy(dcore), *gradients
+
+
+def fill(size: int) -> int:
+    """The next multiple of the vector width."""
+    return -(-size // WIDTH) * WIDTH
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -12,14 +12,15 @@ order, and the state it carries is small (K weights, and H hidden units of a GRU
 - gradients are summed in the working precision over a chunk and in float64 over chunks.
 
 A network is a first stage that reads z = [weights, inputs] (a dense layer, or a GRU cell), D dense layers of the same width H,
-and a linear readout with one output per weight. H and the number of outputs are filled up to multiples of 16 by zero units,
-which stay zero. Where weights are noisy, each choice corrects them before they are read, by the known gains of a filter (see
-`unroll`). With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many rows, and
+and a linear readout with one output per weight. z may end with the policy's own p, as 2p - 1, and a closed-form core (see
+`unroll`) may add to the change of the weights; both depend on the weights. H and the number of outputs are filled up to
+multiples of 16 by zero units, which stay zero. Where weights are noisy, each choice corrects them before they are read, by the
+known gains of a filter (see `unroll`). With mirror symmetry the block holds each mouse twice, as it is and mirrored: the layers see twice as many rows, and
 the outputs of the two views are averaged.
 
-Letters: M mice, T trials, K weights, K' outputs, U inputs, Z = K + U, H units, D dense layers after the first stage, G = H with
-a GRU and 0 without; in a block B mice, R rows (B, or 2B with mirror symmetry: plain views first), C trials of a chunk,
-CR = C * R.
+Letters: M mice, T trials, K weights, K' outputs, K" = K + 1 filled up, U inputs, Z = K + U or K + U + 1, H units, D dense
+layers after the first stage, G = H with a GRU and 0 without; in a block B mice, R rows (B, or 2B with mirror symmetry: plain
+views first), C trials of a chunk, CR = C * R.
 
 Limits. Results equal a torch loop to rounding, not bit for bit. Nothing is checked here: a wrong shape reads foreign memory.
 """
@@ -65,7 +66,7 @@ class Network(NamedTuple):
     readout: Array  # (H, K')
     readout_bias: Array
     scale: Array  # (K,)
-    first_back: Array  # (H, K') or (3G, K'): the columns of the weights in z
+    first_back: Array  # (H, K") or (3G, K"): the columns of the weights in z, then that of p
     recurrent_back: Array  # (3G, G)
     hidden_back: Array  # (D, H, H)
     readout_back: Array  # (K', H)
@@ -98,6 +99,8 @@ class Trials(NamedTuple):
     seen: Array  # (M, T, K) features of the correction, or (M, 0, K) for no correction
     gain: Array  # (M, T, K), as `seen`
     choice: Array  # (M, T), or (M, 0)
+    x: Array  # (M, T, K) features of the policy, or (M, 0, K) if neither network nor core knows p
+    core: Array  # (M, T, 4, K) constant, linear, square, own; or (M, 0, 4, K)
 
 
 class Buffers(NamedTuple):
@@ -114,8 +117,10 @@ class Buffers(NamedTuple):
     slopes: Array  # (D + 1, CR, H) derivatives of the activation function
     outputs: Array  # (CR, K')
     change: Array  # (CB, K) outputs averaged over views
+    p: Array  # (CB, 1) probability of a right choice
     delta: Array  # (R, H) gradient of the layer being walked
-    dz: Array  # (R, K') gradient of the weights in z
+    dp: Array  # (B, 1) gradient of p
+    dz: Array  # (R, K") gradient of the weights and of p in z
 
 
 @inlined
@@ -153,8 +158,20 @@ def correct_back(trials: Trials, dw: Array, mouse: int, trial: int, before: Arra
 
 
 @inlined
-def read_inputs(net: Network, trials: Trials, w: Array, mouse: int, trial: int, z: Array) -> None:
-    """Rows of z (R, Z): weights and inputs of each mouse, then the same mirrored."""
+def decide(trials: Trials, w: Array, mouse: int, trial: int, p: Array) -> None:
+    """p (B, 1) of the policy with weights w (B, K); 1/2 without features or trial."""
+    for b in range(w.shape[0]):
+        p[b, 0] = HALF
+        if trials.x.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            logit = w[b, 0] * trials.x[mouse + b, trial, 0]
+            for k in range(1, w.shape[1]):
+                logit += w[b, k] * trials.x[mouse + b, trial, k]
+            p[b, 0] = sigmoid(logit)
+
+
+@inlined
+def read_inputs(net: Network, trials: Trials, w: Array, p: Array, mouse: int, trial: int, z: Array) -> None:
+    """Rows of z (R, Z): weights, inputs and perhaps 2p - 1 of each mouse, then the same mirrored."""
     mice, n_weights = w.shape
     for b in range(mice):
         for k in range(n_weights):
@@ -162,6 +179,8 @@ def read_inputs(net: Network, trials: Trials, w: Array, mouse: int, trial: int, 
         seen = trials.mask[mouse + b, trial] != ZERO
         for u in range(trials.inputs.shape[2]):
             z[b, n_weights + u] = trials.inputs[mouse + b, trial, u] if seen else ZERO
+        if z.shape[1] > n_weights + trials.inputs.shape[2]:
+            z[b, z.shape[1] - 1] = p[b, 0] - HALF + p[b, 0] - HALF
         for k in range(net.mirror_in.size):
             z[mice + b, k] = net.mirror_in[k] * z[b, k]
 
@@ -262,14 +281,48 @@ def change_weights_back(
 
 
 @inlined
-def add_weight_gradients(net: Network, dz: Array, dw: Array) -> None:
-    """dw (B, K) of the weights after the trial becomes that of the weights which the network read."""
-    mice = dw.shape[0]
+def add_core(trials: Trials, w: Array, z: Array, p: Array, mouse: int, trial: int) -> None:
+    """w (B, K) += constant + linear p + square p^2 + own w; the weights before the trial are in z."""
+    for b in range(w.shape[0]):
+        if trials.core.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            core, q = trials.core[mouse + b, trial], p[b, 0]
+            for k in range(w.shape[1]):
+                w[b, k] += core[0, k] + q * (core[1, k] + q * core[2, k]) + core[3, k] * z[b, k]
+
+
+@inlined
+def add_core_back(trials: Trials, dw: Array, z: Array, p: Array, mouse: int, trial: int, dcore: Array, dp: Array) -> None:
+    """Given dw (B, K) of the weights after the trial: fill dcore, start dp (B, 1), add to dw what came through `own`."""
+    for b in range(dw.shape[0]):
+        dp[b, 0] = ZERO
+        if trials.core.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            core, d, q = trials.core[mouse + b, trial], dcore[mouse + b, trial], p[b, 0]
+            for k in range(dw.shape[1]):
+                d[0, k], d[1, k], d[2, k], d[3, k] = dw[b, k], q * dw[b, k], q * q * dw[b, k], z[b, k] * dw[b, k]
+                dp[b, 0] += dw[b, k] * (core[1, k] + q * core[2, k] + q * core[2, k])
+                dw[b, k] += core[3, k] * dw[b, k]
+
+
+@inlined
+def add_weight_gradients(
+    net: Network, trials: Trials, dz: Array, p: Array, dp: Array, dw: Array, mouse: int, trial: int
+) -> None:
+    """Add to dw (B, K) what came through the network's input and, from dp (B, 1) on, through the probability."""
+    mice, n_weights, n_z = dw.shape[0], dw.shape[1], net.first.shape[0]
     for b in range(mice):
-        for k in range(dw.shape[1]):
+        for k in range(n_weights):
             dw[b, k] += dz[b, k]
             if net.mirror_in.size > 0:
                 dw[b, k] += net.mirror_in[k] * dz[mice + b, k]
+        if trials.x.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
+            if n_z > n_weights + trials.inputs.shape[2]:
+                through = dz[b, n_weights]
+                if net.mirror_in.size > 0:
+                    through += net.mirror_in[n_z - 1] * dz[mice + b, n_weights]
+                dp[b, 0] += through + through
+            slope = dp[b, 0] * p[b, 0] * (ONE - p[b, 0])
+            for k in range(n_weights):
+                dw[b, k] += slope * trials.x[mouse + b, trial, k]
 
 
 @compiled
@@ -278,12 +331,14 @@ def run_chunk(net: Network, trials: Trials, buffers: Buffers, mouse: int, start:
     w = buffers.w
     mice, n_rows = w.shape[0], buffers.delta.shape[0]
     for c in range(stop - start):
-        trial, rows, change = start + c, slice(c * n_rows, c * n_rows + n_rows), buffers.change[c * mice : c * mice + mice]
-        correct(trials, w, mouse, trial, buffers.before_choice[c * mice : c * mice + mice])
-        read_inputs(net, trials, w, mouse, trial, buffers.z[rows])
+        trial, rows, block = start + c, slice(c * n_rows, c * n_rows + n_rows), slice(c * mice, c * mice + mice)
+        correct(trials, w, mouse, trial, buffers.before_choice[block])
+        decide(trials, w, mouse, trial, buffers.p[block])
+        read_inputs(net, trials, w, buffers.p[block], mouse, trial, buffers.z[rows])
         first_stage(net, buffers, rows, trials.mask[mouse : mouse + mice, trial])
         dense_layers(net, buffers, rows)
-        change_weights(net, trials, w, mouse, trial, buffers.outputs[rows], change)
+        change_weights(net, trials, w, mouse, trial, buffers.outputs[rows], buffers.change[block])
+        add_core(trials, w, buffers.z[rows], buffers.p[block], mouse, trial)
 
 
 @compiled
@@ -298,17 +353,20 @@ def walk_back(
     grad_path: Array,
     dw: Array,
     dh: Array,
+    dcore: Array,
     dscale: Array,
 ) -> None:
-    """Move dw (B, K) and dh (R, G) from after the chunk to before it."""
+    """Move dw (B, K) and dh (R, G) from after the chunk to before it; fills the chunk's part of dcore."""
     mice, n_rows = dw.shape[0], buffers.delta.shape[0]
     for c in range(stop - start - 1, -1, -1):
-        trial, rows, change = start + c, slice(c * n_rows, c * n_rows + n_rows), buffers.change[c * mice : c * mice + mice]
-        change_weights_back(net, trials, dw, mouse, trial, buffers.outputs[rows], change, dscale)
+        trial, rows, block = start + c, slice(c * n_rows, c * n_rows + n_rows), slice(c * mice, c * mice + mice)
+        p = buffers.p[block]
+        change_weights_back(net, trials, dw, mouse, trial, buffers.outputs[rows], buffers.change[block], dscale)
+        add_core_back(trials, dw, buffers.z[rows], p, mouse, trial, dcore, buffers.dp)
         dense_layers_back(net, buffers, rows)
         first_stage_back(net, buffers, rows, trials.mask[mouse : mouse + mice, trial], dh)
-        add_weight_gradients(net, buffers.dz, dw)
-        correct_back(trials, dw, mouse, trial, buffers.before_choice[c * mice : c * mice + mice])
+        add_weight_gradients(net, trials, buffers.dz, p, buffers.dp, dw, mouse, trial)
+        correct_back(trials, dw, mouse, trial, buffers.before_choice[block])
         add(dw, grad_path[mouse : mouse + mice, trial])
         if segment > 0 and trial > 0 and trial % segment == 0:
             clear(dw)
@@ -358,10 +416,11 @@ def backward_block(
     grad_path: Array,
     dw: Array,
     dh: Array,
+    dcore: Array,
     grad: Gradient,
     total: Array,
 ) -> None:
-    """Move dw (B, K) and dh (R, G) from the end to the beginning, and add the parameter gradients to total (float64).
+    """Move dw (B, K) and dh (R, G) from the end to the beginning, fill dcore, add the parameter gradients to total (float64).
 
     Gradients stop where a trial is a multiple of `segment`, unless that is 0.
     """
@@ -372,7 +431,7 @@ def backward_block(
         run_chunk(net, trials, buffers, mouse, start, stop)
         for p in range(total.size):
             grad.flat[p] = ZERO
-        walk_back(net, trials, buffers, mouse, start, stop, segment, grad_path, dw, dh, grad.scale)
+        walk_back(net, trials, buffers, mouse, start, stop, segment, grad_path, dw, dh, dcore, grad.scale)
         add_parameter_gradients(buffers, (stop - start) * len(buffers.delta), grad)
         for p in range(total.size):
             total[p] += grad.flat[p]

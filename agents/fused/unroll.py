@@ -10,11 +10,15 @@ The gate is absent in the plain form of a rule and the features in the form of a
 o_t = 1/2 (net(w, u) + s_o net(s_w w, s_u u)): swapping left and right then mirrors every path exactly. A GRU carries one hidden
 state for each of the two views.
 
+With `features` x the network may read the policy's own p_t = sigmoid(w_t . x_t) too, as a last input 2 p_t - 1, which it has if
+its first layer is so wide; and a closed-form `core` c may add c_0 + c_1 p_t + c_2 p_t^2 + c_3 w_t to a change of the weights.
+
 With a `Correction` the weights that the network reads, and to which its output is added, are those that a filter infers from
 the choice as well: w_t + gain_t (choice_t - sigmoid(w_t . x_t)). The path still holds w_t, what is known before the choice.
 
-Gradients reach the initial state and every parameter but not the data, and have no second derivatives. Mice are shared between
-`torch.get_num_threads()` threads; how many there are changes results by rounding only, and the same number gives the same bits.
+Gradients reach the initial state, the core and every parameter but not the data, and have no second derivatives. Mice are
+shared between `torch.get_num_threads()` threads; how many there are changes results by rounding only, and the same number gives
+the same bits.
 """
 
 from collections.abc import Sequence
@@ -25,9 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.fused.function import Plan, Unroll
+from agents.fused.function import Plan, Unroll, fill
 from agents.fused.kernels import Trials
-from agents.fused.lanes import WIDTH
 from agents.fused.layers import RELU, SILU, TANH
 from agents.network import Mirror
 
@@ -58,21 +61,27 @@ def dnn_unroll(
     mirror: Mirror | None = None,
     segment: int | None = None,
     correction: Correction | None = None,
+    features: Tensor | None = None,
+    core: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weights of every trial, path (M, T, K) with path[:, 0] = w0, and the weights after the last trial (M, K).
 
     w0 (M, K); inputs (M, T, U); gate (M, T, K) or None; mask (M, T), zero where there is no trial; scale (K,). `layers` are
-    (weight, bias) as in torch.nn.Linear: K + U -> H, any number of H -> H, then H -> K. `segment=N` detaches the weights before
-    trials N, 2N, ..., so that path[:, N] has no history. Raises ValueError for a wrong shape, dtype or activation.
+    (weight, bias) as in torch.nn.Linear: K + U (+ 1 with p) -> H, any number of H -> H, then H -> K. `segment=N` detaches the
+    weights before trials N, 2N, ..., so that path[:, N] has no history. features (M, T, K) and core (M, T, 4, K) as above; a
+    core needs features. Raises ValueError for a wrong shape, dtype or activation.
     """
     (weight, bias), *hidden = layers[:-1]
     check(w0, inputs, gate, mask, scale, mirror)
     check_correction(correction, mask, w0)
-    check_layers(layers, [w0.shape[1] + inputs.shape[2], *[len(bias)] * (len(hidden) + 1), w0.shape[1]], w0.dtype)
+    check_policy(features, core, mask, w0)
+    n_z = input_width(weight, w0, inputs, features)
+    check_layers(layers, [n_z, *[len(bias)] * (len(hidden) + 1), w0.shape[1]], w0.dtype)
     first = [pad(weight, fill(len(bias)), weight.shape[1]).T, pad(bias, fill(len(bias))), w0.new_zeros(0, 0), w0.new_zeros(0)]
     parameters = [*first, *dense(hidden, layers[-1]), scale]
-    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction)
-    path, w, _ = Unroll.apply(plan, w0, w0.new_zeros(2 if mirror else 1, len(w0), 0), *parameters)
+    core = no_core(w0) if core is None else core
+    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction, features, core)
+    path, w, _ = Unroll.apply(plan, w0, w0.new_zeros(2 if mirror else 1, len(w0), 0), core, *parameters)
     return path, w
 
 
@@ -90,6 +99,8 @@ def gru_unroll(
     mirror: Mirror | None = None,
     segment: int | None = None,
     correction: Correction | None = None,
+    features: Tensor | None = None,
+    core: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `dnn_unroll`, with a GRU of H units first; returns path, the final weights and the final hidden state.
 
@@ -98,24 +109,32 @@ def gru_unroll(
     (2, M, H), h0 may be, and an h0 of (M, H) starts both views. `segment` detaches the hidden state too.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = gru
-    units, n_z, views = weight_hh.shape[1], w0.shape[1] + inputs.shape[2], 2 if mirror else 1
+    units, n_z, views = weight_hh.shape[1], input_width(weight_ih, w0, inputs, features), 2 if mirror else 1
     h0 = w0.new_zeros(len(w0), units) if h0 is None else h0
     check(w0, inputs, gate, mask, scale, mirror)
     check_correction(correction, mask, w0)
+    check_policy(features, core, mask, w0)
     check_layers([(weight_ih, bias_ih)], [n_z, 3 * units], w0.dtype)
     check_layers([(weight_hh, bias_hh)], [units, 3 * units], w0.dtype)
     check_layers(layers, [units] * len(layers) + [w0.shape[1]], w0.dtype)
     require("h0", h0, (views, len(w0), units) if h0.ndim == 3 else (len(w0), units), w0.dtype)
     first = [*stack_gates(weight_ih, bias_ih, n_z), *stack_gates(weight_hh, bias_hh, fill(units))]
     parameters = [*first, *dense(layers[:-1], layers[-1]), scale]
-    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction)
-    path, w, h = Unroll.apply(plan, w0, pad(h0, fill(units)).expand(views, -1, -1), *parameters)
+    core = no_core(w0) if core is None else core
+    plan = make_plan(inputs, gate, mask, parameters, activation, mirror, segment, correction, features, core)
+    path, w, h = Unroll.apply(plan, w0, pad(h0, fill(units)).expand(views, -1, -1), core, *parameters)
     return path, w, h[..., :units] if mirror else h[0, :, :units]
 
 
-def fill(size: int) -> int:
-    """The next multiple of the vector width."""
-    return -(-size // WIDTH) * WIDTH
+def input_width(weight: Tensor, w0: Tensor, inputs: Tensor, features: Tensor | None) -> int:
+    """What the first stage should read: weights, inputs and, if its weight (H, Z) has room for it and p is known, p."""
+    width = w0.shape[1] + inputs.shape[2]
+    return width + (features is not None and weight.shape[1] == width + 1)
+
+
+def no_core(w0: Tensor) -> Tensor:
+    """What stands for no closed-form core."""
+    return w0.new_zeros(len(w0), 0, 4, w0.shape[1])
 
 
 def pad(tensor: Tensor, *sizes: int) -> Tensor:
@@ -149,6 +168,8 @@ def make_plan(
     mirror: Mirror | None,
     segment: int | None,
     correction: Correction | None,
+    features: Tensor | None,
+    core: Tensor,
 ) -> Plan:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation is {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
@@ -157,8 +178,11 @@ def make_plan(
     no_trial = scale.new_zeros(mice, 0, len(scale))
     gate = no_trial if gate is None else gate
     seen, gain, choice = correction or (no_trial, no_trial, no_trial[..., 0])
-    data = Trials(*(a.detach().to(scale.dtype).contiguous().numpy() for a in (inputs, gate, mask, seen, gain, choice)))
-    signs = ([*mirror.weights, *mirror.inputs], [*mirror.output]) if mirror else ([], [])
+    x = no_trial if features is None else features
+    tensors = inputs, gate, mask, seen, gain, choice, x, core
+    data = Trials(*(a.detach().to(scale.dtype).contiguous().numpy() for a in tensors))
+    of_p = [-1.0] * (len(first) - len(scale) - inputs.shape[2])
+    signs = ([*mirror.weights, *mirror.inputs, *of_p], [*mirror.output]) if mirror else ([], [])
     threads = torch.get_num_threads()
     block = max(1, min(-(-mice // threads), LARGEST_BLOCK))
     row = len(first) + 2 * (len(hidden) + 1) * len(readout) + 2 * readout.shape[1] + 7 * len(recurrent)
@@ -200,6 +224,15 @@ def check(w0: Tensor, inputs: Tensor, gate: Tensor | None, mask: Tensor, scale: 
 def check_correction(correction: Correction | None, mask: Tensor, w0: Tensor) -> None:
     for name, tensor in zip(Correction._fields, correction or (), strict=bool(correction)):
         require(f"correction.{name}", tensor, tuple(mask.shape) if name == "choice" else (*mask.shape, w0.shape[1]))
+
+
+def check_policy(features: Tensor | None, core: Tensor | None, mask: Tensor, w0: Tensor) -> None:
+    if features is not None:
+        require("features", features, (*mask.shape, w0.shape[1]))
+    elif core is not None:
+        raise ValueError("a core was given without features; expected both, for the core depends on the policy's probability")
+    if core is not None:
+        require("core", core, (*mask.shape, 4, w0.shape[1]), w0.dtype)
 
 
 def check_layers(layers: Sequence[Layer], widths: Sequence[int], dtype: torch.dtype) -> None:

@@ -95,6 +95,7 @@ def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | 
     if batch.gain is not None and batch.seen is not None:
         correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
     options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment, "correction": correction}
+    options |= {"features": batch.x, "core": model.core_coefficients(batch.x, batch.choice, batch.reward)}
     if isinstance(model, RNNRule):
         gru = (model.gru.weight_ih, model.gru.weight_hh, model.gru.bias_ih, model.gru.bias_hh)
         return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, model.scale, **options)[0]
