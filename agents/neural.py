@@ -39,6 +39,14 @@ class NeuralState(NamedTuple):
     hidden: Tensor  # (views, M, H) the GRU's memory, of the trials as they are and of their mirror image; H = 0 without a GRU
 
 
+class Parts(NamedTuple):
+    """The network of a rule as the compiled kernels take it."""
+
+    gru: Any  # weight_ih, weight_hh, bias_ih, bias_hh of a torch.nn.GRUCell; or None
+    layers: list[tuple[Tensor, Tensor]]  # weight and bias of each, the readout last
+    scale: Tensor  # (K,)
+
+
 class DNNRule(nn.Module):
     """DNNGLM: a multilayer perceptron of the weights, the features, the choice and the reward."""
 
@@ -145,6 +153,10 @@ class DNNRule(nn.Module):
     def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return z, hidden
 
+    def parts(self) -> Parts:
+        """Its network for the compiled kernels."""
+        return Parts(None, [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)], self.scale)
+
     def as_mice(self, initial_weights: np.ndarray) -> NeuralMice:
         """This rule as an agent of the stepped driver, from initial weights (M, K)."""
         return NeuralMice(self, initial_weights)
@@ -164,6 +176,10 @@ class RNNRule(DNNRule):
         """Units of the memory over trials."""
         return self.settings.hidden
 
+    def parts(self) -> Parts:
+        """Its network for the compiled kernels."""
+        return super().parts()._replace(gru=(self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh))
+
     def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.gru(z, hidden)
         return hidden, hidden
@@ -175,7 +191,7 @@ NEURAL_RULES: dict[str, type[DNNRule]] = {rule.name: rule for rule in (DNNRule, 
 class NeuralMice:
     """A fitted neural rule over M mice, numpy in and out, without gradients."""
 
-    def __init__(self, rule: DNNRule, initial_weights: np.ndarray) -> None:
+    def __init__(self, rule: Any, initial_weights: np.ndarray) -> None:
         self._rule = rule
         self._initial = torch.as_tensor(initial_weights).to(rule.scale.dtype)
 

@@ -19,7 +19,10 @@ from twin.inference.unroll import Batch, unroll
 from twin.simulate import simulate
 
 FEATURES = ("stimulus", "bias", "previous_choice")
-FORMS = [{"mirror": m, "gradient_form": g} for m in (False, True) for g in (False, True)]
+FORMS = [
+    *[{"mirror": m, "gradient_form": g, "core": "static"} for m in (False, True) for g in (False, True)],
+    *[{"probability": p, "core": c} for p in (False, True) for c in ("static", "reward-max", "full-mouse")],
+]
 
 
 def gappy(trials: Trials) -> Trials:
@@ -36,8 +39,12 @@ def trials():
 
 
 def rule(kind: str, seed: int = 1, **settings):
-    """A rule whose updates are large enough to matter."""
-    return NEURAL_RULES[kind](FEATURES, NetworkSettings(**({"hidden": 10, "initial_scale": 0.5} | settings)), seed)
+    """A rule whose updates are large enough to matter, also where the network would begin by adding nothing."""
+    model = NEURAL_RULES[kind](FEATURES, NetworkSettings(**({"hidden": 10, "initial_scale": 0.5} | settings)), seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(model.readout.weight, std=0.3)
+    return model
 
 
 @pytest.mark.parametrize("segment", [None, 13])
@@ -51,17 +58,17 @@ def test_fused_is_the_loop(kind, form, segment, trials):
         logits, path = unroll(model, batch, weights, strategy=strategy, segment=segment)
         model.zero_grad()
         (logits.tanh() * torch.linspace(0, 1, logits.shape[1])).sum().backward()
-        gradients.append((path.detach(), [p.grad.clone() for p in (*model.parameters(), weights)]))
+        gradients.append((path.detach(), [p.grad.clone() for p in (*model.parameters(), weights) if p.numel()]))
     (path, loop), (fused_path, fused) = gradients
     assert torch.allclose(path, fused_path, atol=1e-12)
     for a, b in zip(loop, fused, strict=True):
         assert float((a - b).norm()) <= 1e-10 * float(a.norm() + 1e-3)
 
 
-@pytest.mark.parametrize("gradient_form", [False, True])
+@pytest.mark.parametrize("form", [f for f in FORMS if f.get("mirror", True)], ids=str)
 @pytest.mark.parametrize("kind", NEURAL_RULES)
-def test_mirrored_mouse_learns_mirrored(kind, gradient_form, trials):
-    model = rule(kind, mirror=True, gradient_form=gradient_form).double()
+def test_mirrored_mouse_learns_mirrored(kind, form, trials):
+    model = rule(kind, **form).double()
     batch = Batch.of(trials, torch.float64)
     sign = torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64)
     other = batch._replace(x=batch.x * sign, choice=torch.where(batch.choice < 0, batch.choice, 1 - batch.choice))

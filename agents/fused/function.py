@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from agents.fused.kernels import Buffers, Gradient, Network, Trials, backward_block, forward_block
+from agents.fused.kernels import backward_block, forward_block
 from agents.fused.lanes import WIDTH
+from agents.fused.records import Buffers, Gradient, Network, Trials
 
 Result = TypeVar("Result")
 

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from agents.fused.function import Plan, Unroll, fill
-from agents.fused.kernels import Trials
 from agents.fused.layers import RELU, SILU, TANH
+from agents.fused.records import Trials
 from agents.network import Mirror
 
 ACTIVATIONS = {"relu": RELU, "tanh": TANH, "silu": SILU}

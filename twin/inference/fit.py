@@ -1,7 +1,8 @@
 """A small trainer: Adam with warm-up and cosine decay over minibatches of mice, for anything with `init` and `learn`.
 
-It knows no model and prints nothing. It keeps the parameters of the best epoch, judged on blocks of trials that are held out
-of the loss (their choices still drive the recurrence), so a network cannot learn single choices by heart.
+It prints nothing. It keeps the parameters of the best epoch, judged on what is held out of the loss: blocks of trials, whose
+choices still drive the recurrence, or whole mice, of which nothing but their own initial weights is learned. A rule with a
+closed-form core begins as its core fits best, and that beginning may be what is kept.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.neural import DNNRule
 from twin.data.trials import Trials
+from twin.inference.core_start import mean_nll, start_core
 from twin.inference.settings import TrainSettings
 from twin.inference.unroll import Batch, unroll
 
-HELD_OUT, BLOCK = 0.1, 50  # fraction of the trials held out, and the length of a block of them
+HELD_OUT, BLOCK = 0.1, 50  # fraction of the trials or mice held out, and the length of a block of trials
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
+MICE_AT_ONCE = 64  # in an evaluation without gradients
 
 
 class DivergedError(RuntimeError):
@@ -29,11 +34,11 @@ class DivergedError(RuntimeError):
 
 @dataclass
 class History:
-    """Negative log-likelihood per trial at the end of each epoch, and which epoch's parameters were kept."""
+    """Negative log-likelihood per trial before training and at the end of each epoch, and whose parameters were kept."""
 
     train: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
-    best: int = 0
+    best: int = 0  # 0: those before training
 
 
 class Trainer:
@@ -44,7 +49,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: DNNRule,
         trials: Trials,
         settings: TrainSettings,
         initial_weights: np.ndarray | None = None,
@@ -52,8 +57,11 @@ class Trainer:
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
         self.batch = Batch.of(trials)
-        self.held_out = torch.as_tensor(held_out_blocks(trials.mask, settings.seed))
+        hold_out = held_out_mice if settings.hold_out == "mice" else held_out_blocks
+        self.held_out = torch.as_tensor(hold_out(trials.mask, settings.seed))
         self.seen = torch.as_tensor(trials.mask) & ~self.held_out
+        if not self.held_out.any():  # too few trials to spare any
+            self.held_out = self.seen
         shape = (trials.x.shape[0], trials.x.shape[2])
         known = initial_weights is not None
         first = initial_weights if known else np.zeros(shape) if start is None else start
@@ -68,17 +76,18 @@ class Trainer:
 
         Raises DivergedError, with the last good parameters in the model.
         """
+        start_core(self.model, self.batch, self.weights, self.seen)
+        self._score()
         best = self._snapshot()
         try:
             for epoch in range(self.settings.passes(len(self.seen))):
                 for mice in self._minibatches(epoch):
                     self._step(mice)
-                for scores, score in zip((self.history.train, self.history.held_out), self._scores(), strict=True):
-                    scores.append(score)
-                if epoch == 0 or self.history.held_out[-1] < self.history.held_out[self.history.best]:
-                    self.history.best, best = epoch, self._snapshot()
+                self._score()
+                if self.history.held_out[-1] < self.history.held_out[self.history.best]:
+                    self.history.best, best = epoch + 1, self._snapshot()
                 epoch_done(self.history.train[-1], self.history.held_out[-1])
-                if epoch - self.history.best >= self.settings.patience:
+                if epoch + 1 - self.history.best >= self.settings.patience:
                     break
         finally:
             self.model.load_state_dict(best[0])
@@ -86,32 +95,37 @@ class Trainer:
         return self.history
 
     def _step(self, mice: Tensor) -> None:
-        if not self.seen[mice].any():
-            return
-        loss = self._nll(mice)[self.seen[mice]].mean()
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"training diverged in epoch {len(self.history.train) + 1} at a learning rate of {self.settings.rate:g}; "
-                f"lower `rate`, or `initial_scale` of the network"
-            )
+        seen, logits = self.seen[mice], self._logits(mice)
         self.optimiser.zero_grad()
-        loss.backward()
+        if self.settings.hold_out == "mice" and self.weights.requires_grad and not seen.all():
+            self._descend(logits, mice, self.held_out[mice], inputs=[self.weights], retain_graph=True)
+        self._descend(logits, mice, seen)
         nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
         self.schedule.step()
 
-    def _nll(self, mice: Tensor | slice) -> Tensor:
-        """Negative log-likelihood of every trial of some mice, (m, T); without meaning where there was no choice."""
-        batch = self.batch.of_mice(mice)
-        strategy, segment = self.settings.strategy, self.settings.segment
-        logits, _ = unroll(self.model, batch, self.weights[mice], strategy=strategy, segment=segment)
-        return nn.functional.binary_cross_entropy_with_logits(logits, batch.choice[..., 0].clamp(min=0), reduction="none")
+    def _descend(self, logits: Tensor, mice: Tensor, counts: Tensor, **how: Any) -> None:
+        if not counts.any():
+            return
+        loss = mean_nll(logits, self.batch.choice[mice], counts)
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.rate:g}; "
+                f"lower `rate`, or `initial_scale` of the network"
+            )
+        loss.backward(**how)  # type: ignore[no-untyped-call]
 
-    def _scores(self) -> list[float]:
-        """Negative log-likelihood per trial of those seen in training, and of those held out."""
+    def _logits(self, mice: Tensor | slice) -> Tensor:
+        strategy, segment = self.settings.strategy, self.settings.segment
+        return unroll(self.model, self.batch.of_mice(mice), self.weights[mice], strategy=strategy, segment=segment)[0]
+
+    def _score(self) -> None:
+        """Note the negative log-likelihood per trial of those seen in training, and of those held out."""
         with torch.no_grad():
-            nll = torch.cat([self._nll(slice(m, m + 64)) for m in range(0, len(self.seen), 64)])
-        return [float(nll[part].mean()) for part in (self.seen, self.held_out)]
+            mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.seen), MICE_AT_ONCE)]
+            logits = torch.cat([self._logits(some) for some in mice])
+        self.history.train.append(float(mean_nll(logits, self.batch.choice, self.seen)))
+        self.history.held_out.append(float(mean_nll(logits, self.batch.choice, self.held_out)))
 
     def _snapshot(self) -> tuple[dict[str, Tensor], Tensor]:
         return copy.deepcopy(self.model.state_dict()), self.weights.detach().clone()
@@ -132,3 +146,13 @@ def held_out_blocks(mask: np.ndarray, seed: int) -> np.ndarray:
     """Which trials are held out of the loss: a tenth of the blocks of 50, at random, (M, T)."""
     blocks = np.random.default_rng(seed).random((mask.shape[0], -(-mask.shape[1] // BLOCK))) < HELD_OUT
     return mask & np.repeat(blocks, BLOCK, axis=1)[:, : mask.shape[1]]
+
+
+def held_out_mice(mask: np.ndarray, seed: int) -> np.ndarray:
+    """All trials of a tenth of the mice, at random, and of one at least, (M, T). Raises ValueError for a single mouse."""
+    if len(mask) < 2:
+        raise ValueError("hold_out = 'mice': there is only one mouse; expected two or more, or hold_out = 'trials'")
+    out = np.zeros_like(mask)
+    apart = np.random.default_rng(seed).permutation(len(mask))[: max(1, round(HELD_OUT * len(mask)))]
+    out[apart] = mask[apart]
+    return out

@@ -43,6 +43,7 @@ class TrainSettings(BaseModel):
     warm_up: float = Field(0.05, ge=0, lt=1, description="fraction of the training over which the rate rises")
     batch: int = Field(16, ge=1, description="mice in a minibatch")
     weight_decay: float = Field(0.0, ge=0)
+    hold_out: Literal["trials", "mice"] = Field("trials", description="what training is judged on: blocks of trials, or mice")
     patience: int = Field(25, ge=1, description="epochs without a better held-out score after which training stops")
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
     strategy: Strategy = "fused"

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from agents.neural import DNNRule, RNNRule
 from twin.data.trials import Trials
 from twin.inference.settings import Strategy
 
@@ -82,7 +81,7 @@ def _detached(state: Any) -> Any:
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
-def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+def _fused(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
     from agents.fused import Correction, dnn_unroll, gru_unroll  # the kernels are loaded only when used
 
     state, s = model.init(len(batch.x)), model.settings
@@ -90,13 +89,12 @@ def _fused(model: DNNRule, batch: Batch, weights: Tensor | None, segment: int | 
     inputs = model.inputs(batch.x, batch.choice, batch.reward)
     gate = batch.x if s.gradient_form else None
     learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
-    layers = [(layer.weight, layer.bias) for layer in (*model.hidden_layers, model.readout)]
+    gru, layers, scale = model.parts()
     correction = None
     if batch.gain is not None and batch.seen is not None:
         correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
     options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment, "correction": correction}
     options |= {"features": batch.x, "core": model.core_coefficients(batch.x, batch.choice, batch.reward)}
-    if isinstance(model, RNNRule):
-        gru = (model.gru.weight_ih, model.gru.weight_hh, model.gru.bias_ih, model.gru.bias_hh)
-        return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, model.scale, **options)[0]
-    return dnn_unroll(w0, inputs, gate, learns, layers, model.scale, **options)[0]
+    if gru is not None:
+        return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, scale, **options)[0]
+    return dnn_unroll(w0, inputs, gate, learns, layers, scale, **options)[0]
