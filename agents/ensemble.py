@@ -26,11 +26,6 @@ class Ensemble(nn.Module):
         self.name, self.features, self.settings = first.name, first.features, first.settings
 
     @property
-    def mirror(self) -> Mirror | None:
-        """Signs under mirroring, the same in all members."""
-        return self._any.mirror
-
-    @property
     def scale(self) -> Tensor:
         """One for each weight: the members' own are in the readouts of `parts`."""
         return torch.ones_like(self._any.scale)
@@ -41,9 +36,9 @@ class Ensemble(nn.Module):
         assert isinstance(member, DNNRule)
         return member
 
-    def inputs(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
-        """What every member sees beside the weights."""
-        return self._any.inputs(x, choice, reward)
+    def recorded(self, *trials: Tensor) -> tuple[Tensor, Mirror | None]:
+        """What every member sees, as `DNNRule.recorded`."""
+        return self._any.recorded(*trials)
 
     def init(self, n_mice: int) -> NeuralState:
         """State of mice before the first trial; the members' memories side by side."""

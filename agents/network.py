@@ -16,6 +16,9 @@ class NetworkSettings(BaseModel):
     hidden: int = Field(32, ge=1, description="units of each hidden layer, and of the GRU")
     layers: int = Field(2, ge=1, le=3, description="hidden layers")
     activation: Literal["relu", "tanh", "silu"] = "tanh"
+    inputs: tuple[Literal["choice", "reward", "side"], ...] = Field(
+        ("choice", "reward"), description="what the network sees beside weights and features; side: the correct one"
+    )
     gradient_form: bool = Field(True, description="multiply the output by the features")
     mirror: bool = Field(True, description="build in left/right symmetry")
     probability: bool = Field(True, description="let the network see the probability of the right choice")

@@ -95,8 +95,8 @@ class DNNRule(nn.Module):
 
     @property
     def n_inputs(self) -> int:
-        """Width of `inputs`: features, choice, reward."""
-        return len(self.features) + 2
+        """Width of `inputs`."""
+        return len(self.features) + len(self.settings.inputs)
 
     @property
     def memory_units(self) -> int:
@@ -111,11 +111,13 @@ class DNNRule(nn.Module):
         x = [1.0 if f in UNCHANGED_BY_MIRRORING else -1.0 for f in self.features]
         weights = [-sign for sign in x]
         output = [-1.0] * len(x) if self.settings.gradient_form else weights
-        return Mirror(weights, [*x, -1.0, 1.0], output)
+        return Mirror(weights, [*x, *(1.0 if name == "reward" else -1.0 for name in self.settings.inputs)], output)
 
     def inputs(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
-        """What the network sees beside the weights, (..., U): the features, the choice and the reward as -1 or 1."""
-        return torch.cat([x, 2.0 * choice - 1.0, 2.0 * reward - 1.0], dim=-1)
+        """What the network sees beside the weights, (..., U): the features, then choice, reward and side as -1 or 1."""
+        signs = {"choice": 2.0 * choice - 1.0, "reward": 2.0 * reward - 1.0}
+        signs["side"] = signs["choice"] * signs["reward"]
+        return torch.cat([x, *(signs[name] for name in self.settings.inputs)], dim=-1)
 
     def init(self, n_mice: int) -> NeuralState:
         """State of mice before the first trial, all weights zero."""
@@ -153,6 +155,10 @@ class DNNRule(nn.Module):
     def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return z, hidden
 
+    def recorded(self, x: Tensor, choice: Tensor, reward: Tensor) -> tuple[Tensor, Mirror | None]:
+        """Everything of recorded trials (M, T, ...) that the network sees, (M, T, U'), and its signs under mirroring."""
+        return self.inputs(x, choice, reward), self.mirror
+
     def parts(self) -> Parts:
         """Its network for the compiled kernels."""
         return Parts(None, [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)], self.scale)
@@ -160,6 +166,34 @@ class DNNRule(nn.Module):
     def as_mice(self, initial_weights: np.ndarray) -> NeuralMice:
         """This rule as an agent of the stepped driver, from initial weights (M, K)."""
         return NeuralMice(self, initial_weights)
+
+
+class DNNHistoryRule(DNNRule):
+    """DNNGLM-history: the perceptron also sees the features, choice and reward of the trial before."""
+
+    name: ClassVar[str] = "dnnglm-history"
+
+    def _build_memory(self, width: int) -> int:
+        return width + self.n_inputs
+
+    @property
+    def memory_units(self) -> int:
+        """What is remembered are the inputs of the last trial with a choice."""
+        return self.n_inputs
+
+    def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        k, end = len(self.features), len(self.features) + self.n_inputs
+        return torch.cat([z[:, :end], hidden, z[:, end:]], dim=-1), z[:, k:end]
+
+    def recorded(self, x: Tensor, choice: Tensor, reward: Tensor) -> tuple[Tensor, Mirror | None]:
+        """As `DNNRule.recorded`: the inputs of each trial and of the last one before it that had a choice."""
+        own, mirror = self.inputs(x, choice, reward), self.mirror
+        trial = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
+        last = torch.cummax(torch.where(choice >= 0, trial, 0), dim=1).values.roll(1, dims=1)
+        last[:, 0] = 0
+        padded = torch.cat([torch.zeros_like(own[:, :1]), own], dim=1)
+        before = padded.gather(1, last.expand_as(own))
+        return torch.cat([own, before], dim=-1), mirror and mirror._replace(inputs=[*mirror.inputs] * 2)
 
 
 class RNNRule(DNNRule):
@@ -185,7 +219,7 @@ class RNNRule(DNNRule):
         return hidden, hidden
 
 
-NEURAL_RULES: dict[str, type[DNNRule]] = {rule.name: rule for rule in (DNNRule, RNNRule)}
+NEURAL_RULES: dict[str, type[DNNRule]] = {rule.name: rule for rule in (DNNRule, DNNHistoryRule, RNNRule)}
 
 
 class NeuralMice:

@@ -70,6 +70,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "random-walk": RandomWalkSettings,
     **{name: RuleSettings for name in RULES if name != "static"},
     "dnnglm": NeuralSettings,
+    "dnnglm-history": NeuralSettings,
     "rnnglm": NeuralSettings,
 }
 

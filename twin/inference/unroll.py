@@ -86,14 +86,14 @@ def _fused(model: Any, batch: Batch, weights: Tensor | None, segment: int | None
 
     state, s = model.init(len(batch.x)), model.settings
     w0 = state.weights if weights is None else weights
-    inputs = model.inputs(batch.x, batch.choice, batch.reward)
+    inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
     gate = batch.x if s.gradient_form else None
     learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
     gru, layers, scale = model.parts()
     correction = None
     if batch.gain is not None and batch.seen is not None:
         correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
-    options: Any = {"activation": s.activation, "mirror": model.mirror, "segment": segment, "correction": correction}
+    options: Any = {"activation": s.activation, "mirror": mirror, "segment": segment, "correction": correction}
     options |= {"features": batch.x, "core": model.core_coefficients(batch.x, batch.choice, batch.reward)}
     if gru is not None:
         return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, scale, **options)[0]
