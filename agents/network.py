@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class NetworkSettings(BaseModel):
@@ -24,6 +24,34 @@ class NetworkSettings(BaseModel):
     probability: bool = Field(True, description="let the network see the probability of the right choice")
     core: str = Field("static", description="closed-form rule to whose change of the weights the network adds")
     initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
+
+
+class TransformerSettings(NetworkSettings):
+    """Size and form of a rule that attends to past trials."""
+
+    context: int = Field(32, ge=1, description="trials that are remembered, the present one among them")
+    heads: int = Field(2, ge=1, description="parts of the hidden units that attend each by itself")
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden = {self.hidden} units cannot be shared among heads = {self.heads}; choose a multiple")
+        return self
+
+
+class TinyRNNSettings(BaseModel):
+    """Size of a memory of past trials whose reading is the weights: no perceptron, no rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gradient_form: ClassVar[bool] = False
+    probability: ClassVar[bool] = False
+    core: ClassVar[str] = "static"
+    inputs: ClassVar[tuple[str, ...]] = ("choice", "reward")
+
+    hidden: int = Field(32, ge=1, description="units of the GRU")
+    mirror: bool = Field(True, description="build in left/right symmetry")
+    initial_scale: float = Field(0.5, gt=0, description="initial scale of the reading, one per weight, then learned")
 
 
 class Mirror(NamedTuple):

@@ -11,19 +11,16 @@ stimulus, choice and bias mirrors the update exactly.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agents.core import CORES, core_change, core_coefficients, natural, unconstrained
-from agents.features import FEATURES, feature_codes
+from agents.features import feature_codes
 from agents.network import Mirror, NetworkSettings
 from agents.rules import RULES, Rule
 from envs.names import suggest
@@ -51,12 +48,13 @@ class DNNRule(nn.Module):
     """DNNGLM: a multilayer perceptron of the weights, the features, the choice and the reward."""
 
     name: ClassVar[str] = "dnnglm"
+    settings_type: ClassVar[type[Any]] = NetworkSettings
 
     def __init__(self, features: Sequence[str], settings: NetworkSettings | None = None, seed: int = 0) -> None:
         super().__init__()
         feature_codes(features)
         self.features = tuple(features)
-        self.settings = settings or NetworkSettings()
+        self.settings: NetworkSettings = settings or self.settings_type()
         if self.settings.core not in CORES:
             raise ValueError(suggest("core", self.settings.core, CORES))
         with torch.random.fork_rng(devices=[]):
@@ -219,9 +217,6 @@ class RNNRule(DNNRule):
         return hidden, hidden
 
 
-NEURAL_RULES: dict[str, type[DNNRule]] = {rule.name: rule for rule in (DNNRule, DNNHistoryRule, RNNRule)}
-
-
 class NeuralMice:
     """A fitted neural rule over M mice, numpy in and out, without gradients."""
 
@@ -239,25 +234,3 @@ class NeuralMice:
         with torch.no_grad():
             state = state._replace(weights=torch.as_tensor(state.weights).to(kind))
             return self._rule.learn(state, *(torch.as_tensor(a).to(kind) for a in trial))
-
-
-def save_rule(rule: DNNRule, folder: Path, card: dict[str, Any]) -> None:
-    """Write a fitted rule as `model.safetensors` and `card.json`; the card also keeps what is given in `card`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in rule.state_dict().items()}, folder / "model.safetensors")
-    about = {"model": rule.name, "features": list(rule.features), "network": rule.settings.model_dump()}
-    (folder / "card.json").write_text(json.dumps(about | card, indent=2))
-
-
-def load_rule(folder: Path, features: Sequence[str] | None = None) -> DNNRule:
-    """A rule that was saved. Raises ValueError if the features asked for are not those it was fitted on, in their order."""
-    card = json.loads((folder / "card.json").read_text())
-    if card.get("model") not in NEURAL_RULES:
-        raise ValueError(f"{folder / 'card.json'}: model {card.get('model')!r} is not one of {', '.join(NEURAL_RULES)}")
-    if features is not None and list(features) != card["features"]:
-        raise ValueError(f"{folder}: fitted on features {card['features']} in that order, not on {list(features)}")
-    if unknown := [f for f in card["features"] if f not in FEATURES]:
-        raise ValueError(f"{folder / 'card.json'}: unknown features {unknown}")
-    rule = NEURAL_RULES[card["model"]](card["features"], NetworkSettings(**card["network"]))
-    rule.load_state_dict(load_file(folder / "model.safetensors"))
-    return rule.eval()

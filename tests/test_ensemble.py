@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import neural_rule
 
 from agents.ensemble import Ensemble
-from agents.network import NetworkSettings
-from agents.neural import NEURAL_RULES
+from agents.neural_rules import NEURAL_RULES
 from twin.inference.unroll import Batch, unroll
 
 FEATURES = ("stimulus", "bias")
@@ -16,7 +16,7 @@ FORMS = [{"core": "static"}, {"core": "reinforce-baseline"}, {"mirror": False, "
 
 def members(kind: str, **settings) -> list:
     """Three different rules."""
-    rules = [NEURAL_RULES[kind](FEATURES, NetworkSettings(hidden=6, initial_scale=0.5, **settings), seed) for seed in range(3)]
+    rules = [neural_rule(kind, FEATURES, seed, hidden=6, initial_scale=0.5, **settings) for seed in range(3)]
     torch.manual_seed(0)
     for member in rules:
         for parameter in member.parameters():
@@ -45,7 +45,7 @@ def test_changes_by_the_mean_of_its_members(kind):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("kind", NEURAL_RULES)
+@pytest.mark.parametrize("kind", ["dnnglm", "dnnglm-history", "rnnglm"])
 def test_kernels_run_it_as_one_network(kind, form):
     ensemble, batch, w0 = Ensemble(members(kind, **form)), trials(), torch.full((4, 2), 0.2, dtype=torch.float64)
     (_, loop), (_, fused) = (unroll(ensemble, batch, w0, strategy=how) for how in ("loop", "fused"))

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from networks import FUSED_KINDS, neural_rule
 
 from agents.network import NetworkSettings
-from agents.neural import NEURAL_RULES, load_rule, save_rule
+from agents.neural_rules import NEURAL_RULES, load_rule, save_rule
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.fit import DivergedError, Trainer
@@ -40,7 +41,7 @@ def trials():
 
 def rule(kind: str, seed: int = 1, **settings):
     """A rule whose updates are large enough to matter, also where the network would begin by adding nothing."""
-    model = NEURAL_RULES[kind](FEATURES, NetworkSettings(**({"hidden": 10, "initial_scale": 0.5} | settings)), seed)
+    model = neural_rule(kind, FEATURES, seed, **({"hidden": 10, "initial_scale": 0.5} | settings))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.nn.init.normal_(model.readout.weight, std=0.3)
@@ -49,7 +50,7 @@ def rule(kind: str, seed: int = 1, **settings):
 
 @pytest.mark.parametrize("segment", [None, 13])
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("kind", NEURAL_RULES)
+@pytest.mark.parametrize("kind", FUSED_KINDS)
 def test_fused_is_the_loop(kind, form, segment, trials):
     batch, model = Batch.of(trials, torch.float64), rule(kind, **form).double()
     gradients = []
@@ -100,7 +101,7 @@ def points(n: int = 20):
     return draw.normal(size=(n, 2)), draw.normal(size=(n, 2)), draw.integers(0, 2, n), draw.integers(0, 2, n)
 
 
-@pytest.mark.parametrize("model", ["dnnglm", "rnnglm", "reinforce-baseline"])
+@pytest.mark.parametrize("model", [*NEURAL_RULES, "reinforce-baseline"])
 def test_fit_is_kept_whole(model, small, tmp_path):
     settings = {} if model == "reinforce-baseline" else {"epochs": 2, "hidden": 8}
     trials = small[2]
@@ -112,9 +113,9 @@ def test_fit_is_kept_whole(model, small, tmp_path):
     assert back.ids == done.ids if hasattr(done, "ids") else True
 
 
-@pytest.mark.parametrize("model", ["dnnglm", "rnnglm"])
+@pytest.mark.parametrize("model", NEURAL_RULES)
 def test_fitted_rule_lives_in_a_cohort(model, small, tmp_path):
-    done = fit(small[2], model, epochs=15, hidden=8)
+    done = fit(small[2], model, epochs=3, hidden=8)
     save_fit(done, tmp_path / "fit", {})
     cohort = Cohort(mice=4, rule=str(tmp_path / "fit"), parameters={"lapse_low": 0.02})
     one, again = (simulate(cohort, "ibl-documented", trials=900, seed=3) for _ in range(2))

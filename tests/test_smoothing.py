@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from networks import FUSED_KINDS, neural_rule
 
 from agents import RULES, Layout
-from agents.network import NetworkSettings
-from agents.neural import NEURAL_RULES
+from agents.neural_rules import NEURAL_RULES
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.filtering import FilteredLikelihood
@@ -174,18 +174,18 @@ def test_smoothed_weights_and_evidence_of_a_rule(noisy_mouse):
     assert found.covariance[400] == pytest.approx(found.covariance[400].T, abs=1e-12)
 
 
-@pytest.mark.parametrize(("kind", "gradient_form", "mirror"), list(product(NEURAL_RULES, [False, True], [False, True])))
+@pytest.mark.parametrize(("kind", "gradient_form", "mirror"), list(product(FUSED_KINDS, [False, True], [False, True])))
 def test_fused_correction_is_the_loop(kind, gradient_form, mirror):
     draw = torch.Generator().manual_seed(0)
-    settings = NetworkSettings(hidden=8, gradient_form=gradient_form, mirror=mirror, initial_scale=0.3)
-    rule = NEURAL_RULES[kind](FEATURES, settings).double()
+    form = {"hidden": 8, "gradient_form": gradient_form, "mirror": mirror, "initial_scale": 0.3}
+    rule = neural_rule(kind, FEATURES, **form).double()
     x, gain = torch.randn(2, 5, 40, 2, dtype=torch.float64, generator=draw)
     choice, reward = (torch.randint(low, 2, (5, 40, 1), generator=draw).double() for low in (-1, 0))
     batch, w0 = Batch(x, choice, reward, 0.3 * gain, 0.8 * x), torch.zeros(5, 2, dtype=torch.float64, requires_grad=True)
     results = []
     for strategy in ("loop", "fused"):
         logits, path = unroll(rule, batch, w0, strategy=strategy, segment=7 if mirror else None)
-        slopes = torch.autograd.grad((logits * x[..., 0]).sum(), [w0, *rule.parameters()])
+        slopes = torch.autograd.grad((logits * x[..., 0]).sum(), [w0, *(p for p in rule.parameters() if p.numel())])
         results.append([logits, path, *slopes])
     for loop, fused in zip(*results, strict=True):
         torch.testing.assert_close(fused, loop, rtol=1e-9, atol=1e-11)
@@ -194,7 +194,7 @@ def test_fused_correction_is_the_loop(kind, gradient_form, mirror):
 @pytest.mark.parametrize("kind", NEURAL_RULES)
 def test_gains_chain_and_training_agree_on_the_likelihood(kind, noisy_mouse):
     trials, noise = noisy_mouse[0], Noise(np.array([0.05, 0.02]), np.array([0.3, 0.1]))
-    rule, w0 = NEURAL_RULES[kind](FEATURES, NetworkSettings(hidden=8)), np.array([[0.5, -0.2]])
+    rule, w0 = neural_rule(kind, FEATURES, hidden=8), np.array([[0.5, -0.2]])
     tracked = track(rule, trials, w0, noise)
     batch = Batch.of(trials, torch.float64)._replace(gain=tracked.gain, seen=tracked.seen)
     with torch.no_grad():

@@ -121,7 +121,7 @@ def _networks(add: Add, quick: bool) -> None:
     import torch
 
     from agents.network import NetworkSettings
-    from agents.neural import NEURAL_RULES
+    from agents.neural_rules import NEURAL_RULES
     from twin.inference.unroll import Batch, unroll
 
     trials = 2_000 if quick else 10_000

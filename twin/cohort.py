@@ -92,7 +92,7 @@ def find_rule(name: str) -> Any:
     if name in RULES:
         return RULES[name]
     if (Path(name) / "card.json").is_file():
-        from agents.neural import load_rule  # torch is imported only when a neural rule is used
+        from agents.neural_rules import load_rule  # torch is imported only when a neural rule is used
 
         return load_rule(Path(name))
     raise ValueError(f"{suggest('rule', name, RULES)} (or the folder of a fitted rule)")

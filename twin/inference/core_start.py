@@ -25,8 +25,8 @@ def start_core(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> Non
     """
     if not model.core.parameters:
         return
-    core = core_alone(model).double()
-    wide = Batch(*(None if a is None else a.double() for a in batch))
+    core = core_alone(model).double().to(weights.device)
+    wide = batch.each(Tensor.double)
     initial = weights.detach().double().requires_grad_(weights.requires_grad)
     free = [core.core_free, initial] if weights.requires_grad else [core.core_free]
     optimiser = torch.optim.LBFGS(free, max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-9)

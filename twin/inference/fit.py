@@ -21,7 +21,7 @@ from agents.neural import DNNRule
 from twin.data.trials import Trials
 from twin.inference.core_start import mean_nll, start_core
 from twin.inference.settings import TrainSettings
-from twin.inference.unroll import Batch, unroll
+from twin.inference.unroll import Batch, find_way, unroll
 
 HELD_OUT, BLOCK = 0.1, 50  # fraction of the trials or mice held out, and the length of a block of trials
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
@@ -44,7 +44,9 @@ class History:
 class Trainer:
     """Fits a model to the trials that count.
 
-    `initial_weights` (M, K) are known; without them each mouse's are fitted too, from `start` (M, K), or else from zero.
+    `initial_weights` (M, K) are known; without them each mouse's are fitted too, from `start` (M, K), or else from zero. It
+    trains on the device of the settings; model and weights are on the CPU again after `run`. Raises ValueError if torch has
+    no such device, or the model not the strategy there.
     """
 
     def __init__(
@@ -56,16 +58,19 @@ class Trainer:
         start: np.ndarray | None = None,
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
-        self.batch = Batch.of(trials)
+        device = find_device(settings.device)
+        find_way(settings.strategy, model, device)  # refuses at once what it cannot do
+        self.model.to(device)
+        self.batch = Batch.of(trials).to(device)
         hold_out = held_out_mice if settings.hold_out == "mice" else held_out_blocks
-        self.held_out = torch.as_tensor(hold_out(trials.mask, settings.seed))
-        self.seen = torch.as_tensor(trials.mask) & ~self.held_out
+        self.held_out = torch.as_tensor(hold_out(trials.mask, settings.seed), device=device)
+        self.seen = torch.as_tensor(trials.mask, device=device) & ~self.held_out
         if not self.held_out.any():  # too few trials to spare any
             self.held_out = self.seen
         shape = (trials.x.shape[0], trials.x.shape[2])
         known = initial_weights is not None
         first = initial_weights if known else np.zeros(shape) if start is None else start
-        self.weights = nn.Parameter(torch.tensor(first, dtype=torch.float32), requires_grad=not known)
+        self.weights = nn.Parameter(torch.tensor(first, dtype=torch.float32, device=device), requires_grad=not known)
         decayed = {"params": list(model.parameters()), "weight_decay": settings.weight_decay}
         groups = [decayed] if known else [decayed, {"params": [self.weights], "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.rate)
@@ -91,7 +96,8 @@ class Trainer:
                     break
         finally:
             self.model.load_state_dict(best[0])
-            self.weights.data.copy_(best[1])
+            self.model.cpu()
+            self.weights.data = best[1].cpu()
         return self.history
 
     def _step(self, mice: Tensor) -> None:
@@ -140,6 +146,14 @@ class Trainer:
         steps = self.settings.passes(mice) * self.settings.minibatches(mice)
         done, warm = step / steps, self.settings.warm_up
         return (step + 1) / (warm * steps + 1) if done < warm else 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+
+
+def find_device(name: str) -> torch.device:
+    """A device of torch. Raises ValueError if it cannot be used here."""
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"device = {name!r} cannot be used: {str(error).splitlines()[0]}") from None
 
 
 def held_out_blocks(mask: np.ndarray, seed: int) -> np.ndarray:

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from agents.network import NetworkSettings
-from agents.neural import NEURAL_RULES, DNNRule, load_rule, save_rule
+from agents.neural import DNNRule
+from agents.neural_rules import NEURAL_RULES, load_rule, save_rule
 from agents.rules import RULES
 from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.inference.fit import History, Trainer
 from twin.inference.maximum_likelihood import RuleFit, fit_rule
 from twin.inference.noise_levels import Noise
-from twin.inference.settings import NeuralSettings, RandomWalkSettings, RuleSettings, find_settings
+from twin.inference.settings import NeuralFitSettings, RandomWalkSettings, RuleSettings, find_settings
 from twin.inference.tracking import ROUNDS, smooth_tracked, track, train_noisy
 from twin.inference.unroll import Batch, unroll
 
@@ -62,7 +62,7 @@ class NeuralFit:
             batch, w0 = Batch.of(trials), torch.as_tensor(self.initial_weights, dtype=torch.float32)
             for m in range(0, len(w0), MICE_AT_ONCE):
                 pick = slice(m, m + MICE_AT_ONCE)
-                out = unroll(self.rule, batch.of_mice(pick), w0[pick], strategy="fused")
+                out = unroll(self.rule, batch.of_mice(pick), w0[pick], strategy="auto")
                 logits.append(out[0])
                 weights.append(out[1])
         return torch.cat(logits).numpy().astype(float), torch.cat(weights).numpy().astype(float)
@@ -106,9 +106,10 @@ def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings | RandomW
         return fit_rule(trials, rule, name=name, done=done, **options)
 
 
-def _fit_neural(name: str, trials: Trials, settings: NeuralSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:
-    network = NetworkSettings(**{k: getattr(settings, k) for k in NetworkSettings.model_fields})
-    rule = NEURAL_RULES[name](trials.features, network, settings.seed)
+def _fit_neural(name: str, trials: Trials, settings: NeuralFitSettings, known: np.ndarray | None, progress: bool) -> NeuralFit:
+    kind = NEURAL_RULES[name]
+    network = kind.settings_type(**{k: getattr(settings, k) for k in kind.settings_type.model_fields})
+    rule = kind(trials.features, network, settings.seed)
     first = _initial_weights(trials, settings.initial, known)
     trainings = ROUNDS + (first is None) if settings.noise else 1
     with tqdm(
@@ -153,7 +154,7 @@ def fit(
     chosen = find_settings(model)(**settings)
     for m in np.flatnonzero(~np.isfinite(trials.x).all(axis=(1, 2))):
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
-    if isinstance(chosen, NeuralSettings):
+    if isinstance(chosen, NeuralFitSettings):
         return _fit_neural(model, trials, chosen, initial_weights, progress)
     assert isinstance(chosen, RuleSettings | RandomWalkSettings)
     return _fit_closed_form(model, trials, chosen, progress)

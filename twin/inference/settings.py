@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.network import NetworkSettings
+from agents.network import NetworkSettings, TinyRNNSettings, TransformerSettings
 from agents.rules import RULES
 from envs.names import suggest
 
-Strategy = Literal["loop", "fused"]
+Strategy = Literal["auto", "loop", "fused"]
 DEFAULT_STEPS = 400  # of the optimiser
 
 
@@ -46,7 +46,8 @@ class TrainSettings(BaseModel):
     hold_out: Literal["trials", "mice"] = Field("trials", description="what training is judged on: blocks of trials, or mice")
     patience: int = Field(25, ge=1, description="epochs without a better held-out score after which training stops")
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
-    strategy: Strategy = "fused"
+    strategy: Strategy = Field("auto", description="how to differentiate; auto: fused where there is such a path, else loop")
+    device: str = Field("cpu", description="where to train, as torch names it: cpu, cuda, cuda:1")
     seed: int = Field(0, ge=0)
 
     def passes(self, mice: int) -> int:
@@ -58,11 +59,29 @@ class TrainSettings(BaseModel):
         return -(-mice // self.batch)
 
 
-class NeuralSettings(NetworkSettings, TrainSettings):
-    """How a neural rule is built and trained."""
+class NeuralFitSettings(TrainSettings):
+    """How a neural rule is fitted, whatever its network."""
 
     initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
+
+
+class NeuralSettings(NetworkSettings, NeuralFitSettings):
+    """How a DNNGLM or RNNGLM is built and trained."""
+
+
+class TransformerFitSettings(TransformerSettings, NeuralFitSettings):
+    """How a transformer is built and trained."""
+
+    @model_validator(mode="after")
+    def _not_fused(self) -> Self:
+        if self.strategy == "fused":
+            raise ValueError("strategy = 'fused': a transformer's trials run one by one; use 'auto' or 'loop'")
+        return self
+
+
+class TinyRNNFitSettings(TinyRNNSettings, NeuralFitSettings):
+    """How a tinyRNN is built and trained."""
 
 
 SETTINGS: dict[str, type[BaseModel]] = {
@@ -72,6 +91,8 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "dnnglm": NeuralSettings,
     "dnnglm-history": NeuralSettings,
     "rnnglm": NeuralSettings,
+    "transformer": TransformerFitSettings,
+    "tinyrnn": TinyRNNFitSettings,
 }
 
 

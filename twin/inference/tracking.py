@@ -125,7 +125,8 @@ def train_noisy(
         noise = fit_noise(chains(trials, weights, tracked), noise).noise
         tracked = track(trained, trials, weights, noise)
         trainer = Trainer(rule, trials, settings, known, start=weights)
-        trainer.batch = trainer.batch._replace(gain=tracked.gain.float(), seen=tracked.seen.float())
+        gain, seen = (a.to(trainer.batch.x) for a in (tracked.gain, tracked.seen))
+        trainer.batch = trainer.batch._replace(gain=gain, seen=seen)
         history, trained = trainer.run(epoch_done), rule
         weights = trainer.weights.detach().numpy().astype(float)
     return NoisyTraining(weights, noise, history)
