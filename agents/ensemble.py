@@ -60,7 +60,9 @@ class Ensemble(nn.Module):
         """The members as one wide network."""
         each = [m.parts() for m in self.members]  # type: ignore[operator]
         columns = [list(column) for column in zip(*(p.layers for p in each), strict=True)]
-        layers = [tuple(torch.cat(side) for side in zip(*columns[0], strict=True))] if each[0].gru is None else []
+        layers: list[tuple[Tensor, Tensor]] = []
+        if each[0].gru is None:
+            layers = [(torch.cat([w for w, _ in columns[0]]), torch.cat([b for _, b in columns[0]]))]
         inner = columns[len(layers) : -1]
         layers += [(torch.block_diag(*(w for w, _ in layer)), torch.cat([b for _, b in layer])) for layer in inner]
         share = [p.scale / len(each) for p in each]

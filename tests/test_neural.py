@@ -85,7 +85,8 @@ def test_training_finds_learning(small):
     static = fit(trials, "static-glm").log_likelihood(trials).sum()
     network = fit(trials, "dnnglm", epochs=60, hidden=16)
     assert network.log_likelihood(trials).sum() > static + 20
-    assert network.history.held_out[network.history.best] == min(network.history.held_out)
+    history = network.histories[0]
+    assert history.held_out[history.best] == min(history.held_out)
     assert np.corrcoef(network.weights(trials)[..., 0].ravel(), rollout.weights[:, 0])[0, 1] > 0.9
 
 

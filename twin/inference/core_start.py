@@ -35,10 +35,10 @@ def start_core(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> Non
         optimiser.zero_grad()
         logits, _ = unroll(core, wide, initial)
         value = mean_nll(logits, wide.choice, counts)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimiser.step(loss)  # type: ignore[arg-type]
+    optimiser.step(loss)
     if all(torch.isfinite(p).all() for p in free):
         model.core_free.data.copy_(core.core_free.detach())
         weights.data.copy_(initial.detach())

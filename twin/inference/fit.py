@@ -119,7 +119,7 @@ class Trainer:
                 f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.rate:g}; "
                 f"lower `rate`, or `initial_scale` of the network"
             )
-        loss.backward(**how)  # type: ignore[no-untyped-call]
+        loss.backward(**how)
 
     def _logits(self, mice: Tensor | slice) -> Tensor:
         strategy, segment = self.settings.strategy, self.settings.segment

@@ -64,6 +64,8 @@ class NeuralFitSettings(TrainSettings):
 
     initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
+    restarts: int = Field(1, ge=1, description="first networks to train from, of which the best on what is held out is kept")
+    members: int = Field(1, ge=1, description="rules to train from different seeds; the fitted rule is their mean")
 
 
 class NeuralSettings(NetworkSettings, NeuralFitSettings):

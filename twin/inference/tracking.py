@@ -35,6 +35,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.ensemble import Ensemble
+from agents.network import NetworkSettings
 from agents.neural import DNNRule, NeuralState
 from twin.data.trials import Trials
 from twin.inference.fit import History, Trainer
@@ -57,7 +59,7 @@ class Tracked(NamedTuple):
     shift: Tensor  # (M, T, K) weights after a trial where those before it are 0, on the tangent
 
 
-def track(rule: DNNRule, trials: Trials, initial_weights: np.ndarray, noise: Noise) -> Tracked:
+def track(rule: DNNRule | Ensemble, trials: Trials, initial_weights: np.ndarray, noise: Noise) -> Tracked:
     """Filter the weights of every mouse under a rule, from known initial weights (M, K)."""
     rule, kind = copy.deepcopy(rule).double(), torch.float64
     x, choice, reward = (torch.as_tensor(a).to(kind) for a in (trials.x, trials.choice, trials.reward))
@@ -80,7 +82,7 @@ def track(rule: DNNRule, trials: Trials, initial_weights: np.ndarray, noise: Noi
     return Tracked(*(torch.stack(part, dim=1) for part in zip(*kept, strict=True)))
 
 
-def _step(rule: DNNRule, state: NeuralState, *trial: Tensor) -> tuple[NeuralState, Tensor]:
+def _step(rule: DNNRule | Ensemble, state: NeuralState, *trial: Tensor) -> tuple[NeuralState, Tensor]:
     """State after a trial, and the slope (M, K, K) of its weights over those before."""
     mice, k = state.weights.shape
     nudges = torch.cat([torch.zeros(1, k), torch.eye(k)]).to(state.weights) * DIFFERENCE
@@ -133,8 +135,8 @@ def train_noisy(
 
 
 def without_learning(rule: DNNRule) -> DNNRule:
-    """The same network, but it changes no weight."""
-    still = copy.deepcopy(rule)
+    """A rule on the same features that changes no weight."""
+    still = DNNRule(rule.features, NetworkSettings(hidden=1, layers=1, core="static"))
     still.scale.data.zero_()
     return still
 
