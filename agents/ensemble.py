@@ -31,6 +31,11 @@ class Ensemble(nn.Module):
         return torch.ones_like(self._any.scale)
 
     @property
+    def fused(self) -> str | None:
+        """As `DNNRule.fused`."""
+        return self._any.fused
+
+    @property
     def _any(self) -> DNNRule:
         member = self.members[0]
         assert isinstance(member, DNNRule)

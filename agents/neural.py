@@ -49,6 +49,7 @@ class DNNRule(nn.Module):
 
     name: ClassVar[str] = "dnnglm"
     settings_type: ClassVar[type[Any]] = NetworkSettings
+    fused: ClassVar[str | None] = "change"  # what the compiled kernels compute: the weights' change or reading; None: nothing
 
     def __init__(self, features: Sequence[str], settings: NetworkSettings | None = None, seed: int = 0) -> None:
         super().__init__()

@@ -14,8 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from agents.network import TinyRNNSettings, TransformerSettings
-from agents.neural import DNNRule, NeuralState
+from agents.network import Mirror, TinyRNNSettings, TransformerSettings
+from agents.neural import DNNRule, NeuralState, Parts
 
 
 class TransformerRule(DNNRule):
@@ -28,6 +28,7 @@ class TransformerRule(DNNRule):
 
     name: ClassVar[str] = "transformer"
     settings_type = TransformerSettings
+    fused = None
     settings: TransformerSettings
 
     def _build_memory(self, width: int) -> int:
@@ -75,6 +76,7 @@ class TinyRNNRule(DNNRule):
 
     name: ClassVar[str] = "tinyrnn"
     settings_type = TinyRNNSettings
+    fused = "reading"
 
     def _build(self, k: int) -> None:
         s = self.settings
@@ -93,9 +95,16 @@ class TinyRNNRule(DNNRule):
         views = u[None] if mirror is None else torch.stack([u, u * u.new_tensor(mirror.inputs)])
         after = self.gru(views.flatten(0, 1), state.hidden.flatten(0, 1)).unflatten(0, state.hidden.shape[:2])
         hidden = torch.where(choice >= 0, after, state.hidden)
-        return NeuralState(state.weights + self.read(hidden) - self.read(state.hidden), hidden)
+        before, after = (read(self.parts(), mirror, memory) for memory in (state.hidden, hidden))
+        return NeuralState(state.weights + after - before, hidden)
 
-    def read(self, hidden: Tensor) -> Tensor:
-        """Reading (M, K) of a memory (views, M, H), zero of an empty one."""
-        read, mirror = self.scale * self.readout(hidden), self.mirror
-        return read[0] if mirror is None else 0.5 * (read[0] + read.new_tensor(mirror.weights) * read[1])
+    def parts(self) -> Parts:
+        """Its network for the compiled kernels; what it reads of a memory is zero for an empty one."""
+        gru = self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh
+        return Parts(gru, [(self.readout.weight, torch.zeros_like(self.scale))], self.scale)
+
+
+def read(parts: Parts, mirror: Mirror | None, hidden: Tensor) -> Tensor:
+    """What the last layer of a network reads of a memory (views, M, H), as weights (M, K)."""
+    each = parts.scale * (hidden @ parts.layers[-1][0].T)
+    return each[0] if mirror is None else 0.5 * (each[0] + each.new_tensor(mirror.output) * each[1])

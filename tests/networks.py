@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from agents.neural import DNNRule
 from agents.neural_rules import NEURAL_RULES
-from twin.inference.unroll import FUSED
 
-FUSED_KINDS = [name for name, kind in NEURAL_RULES.items() if kind in FUSED]
+FUSED_KINDS = [name for name, kind in NEURAL_RULES.items() if kind.fused]
 
 
 def neural_rule(kind: str, features: tuple[str, ...], seed: int = 1, **settings) -> DNNRule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import neural_rule
+from networks import FUSED_KINDS, neural_rule
 
 from agents.ensemble import Ensemble
 from agents.neural_rules import NEURAL_RULES
@@ -45,7 +45,7 @@ def test_changes_by_the_mean_of_its_members(kind):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("kind", ["dnnglm", "dnnglm-history", "rnnglm"])
+@pytest.mark.parametrize("kind", FUSED_KINDS)
 def test_kernels_run_it_as_one_network(kind, form):
     ensemble, batch, w0 = Ensemble(members(kind, **form)), trials(), torch.full((4, 2), 0.2, dtype=torch.float64)
     (_, loop), (_, fused) = (unroll(ensemble, batch, w0, strategy=how) for how in ("loop", "fused"))

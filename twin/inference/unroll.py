@@ -2,9 +2,9 @@
 
 A model has `init(n_mice)` and `learn(state, x, choice, reward, p_right)`; which strategy turns that into logits is an
 argument and never part of the model. `loop` is the reference, plain autograd through every trial, on any device; `fused` runs
-the same recurrence in compiled kernels with a backward pass of their own, on the CPU, for the models in `FUSED`; `auto` is
-fused where that can be and the loop elsewhere. `segment` truncates back-propagation: nothing flows back across multiples of
-that many trials.
+the same recurrence in compiled kernels with a backward pass of their own, on the CPU, for a model that says by `fused` what
+they compute of it; `auto` is fused where that can be and the loop elsewhere. `segment` truncates back-propagation: nothing
+flows back across multiples of that many trials.
 
 Noisy weights: a batch may carry the gains of a filter (`noisy`), by which each choice corrects the weights before they are
 learned from; the logits are then those of the probability expected under their uncertainty.
@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.ensemble import Ensemble
-from agents.neural import DNNHistoryRule, DNNRule, NeuralState, RNNRule
-from agents.sequence import TinyRNNRule
+from agents.neural import NeuralState
+from agents.sequence import read
 from twin.data.trials import Trials
 from twin.inference.settings import Strategy
 
@@ -75,7 +74,7 @@ def unroll(
 
 def find_way(strategy: Strategy, model: Any, device: torch.device) -> Way:
     """How a strategy runs a model on a device. Raises ValueError if it cannot."""
-    way = _find_fused(model)
+    way = FUSED.get(getattr(model, "fused", None))
     if strategy == "fused" and way is None:
         raise ValueError(f"strategy = 'fused': {type(model).__name__} has only the loop; use 'auto' or 'loop'")
     if strategy == "fused" and device.type != "cpu":
@@ -112,7 +111,7 @@ def _detached(state: Any) -> Any:
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
-def _kernels(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
     from agents.fused import Correction, dnn_unroll, gru_unroll  # the kernels are loaded only when used
 
     state, s = model.init(len(batch.x)), model.settings
@@ -131,7 +130,7 @@ def _kernels(model: Any, batch: Batch, weights: Tensor | None, segment: int | No
     return dnn_unroll(w0, inputs, gate, learns, layers, scale, **options)[0]
 
 
-def _read_memory(model: TinyRNNRule, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+def _reading(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
     state, trials, pieces = model.init(len(batch.x)), batch.x.shape[1], []
     if weights is not None:
         state = state._replace(weights=weights)
@@ -145,21 +144,21 @@ def _read_memory(model: TinyRNNRule, batch: Batch, weights: Tensor | None, segme
     return torch.cat(pieces, dim=1)
 
 
-def _readings(model: TinyRNNRule, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def _readings(model: Any, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Reading of the memory before each trial and after the last (M, T + 1, K), and the memory after it.
 
     By the kernels of RNNGLM: its GRU is made blind to the weights, and a core takes the weights away, so what is read stays.
     """
     from agents.fused import gru_unroll
 
-    k, cell = batch.x.shape[-1], model.gru
-    gru = (nn.functional.pad(cell.weight_ih, (k, 0)), cell.weight_hh, cell.bias_ih, cell.bias_hh)
-    layers = [(model.readout.weight, hidden.new_zeros(k))]
+    k, ((weight_ih, *rest), layers, scale) = batch.x.shape[-1], model.parts()
+    inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
+    learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
     core = batch.x.new_tensor([0.0, 0.0, 0.0, -1.0])[:, None].expand(*batch.x.shape[:2], 4, k)
-    inputs, learns = model.inputs(batch.x, batch.choice, batch.reward), (batch.choice[..., 0] >= 0).to(batch.x.dtype)
-    options: Any = {"mirror": model.mirror, "features": batch.x, "core": core}
-    read, last, after = gru_unroll(model.read(hidden), hidden, inputs, None, learns, gru, layers, model.scale, **options)
-    return torch.cat([read, last[:, None]], dim=1), after.view_as(hidden)
+    gru, first = (nn.functional.pad(weight_ih, (k, 0)), *rest), read(model.parts(), mirror, hidden)
+    options: Any = {"mirror": mirror, "features": batch.x, "core": core}
+    path, last, after = gru_unroll(first, hidden, inputs, None, learns, gru, layers, scale, **options)
+    return torch.cat([path, last[:, None]], dim=1), after.view_as(hidden)
 
 
 def _with_corrections(path: Tensor, batch: Batch) -> Tensor:
@@ -172,12 +171,4 @@ def _with_corrections(path: Tensor, batch: Batch) -> Tensor:
     return path + torch.stack(moved, dim=1)
 
 
-FUSED: dict[type, Way] = {DNNRule: _kernels, DNNHistoryRule: _kernels, RNNRule: _kernels, TinyRNNRule: _read_memory}
-
-
-def _find_fused(model: Any) -> Way | None:
-    """The fused way of a model, if it has one: of this very type, since a subclass may learn otherwise."""
-    if not isinstance(model, Ensemble):
-        return FUSED.get(type(model))
-    of_member = FUSED.get(type(model.members[0]))
-    return of_member if of_member is _kernels else None
+FUSED: dict[str | None, Way] = {"change": _change, "reading": _reading}
