@@ -81,7 +81,12 @@ def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # ty
     return w + rate * (right_is_correct - p_right) * x, eligibility, critic
 
 
-@_rule("window", _rate(), reference="non-Markov rule of Liu, Geadah & Pillow 2025, arXiv 2509.04661, Fig. 3", window=10)
+@_rule(
+    "window",
+    _rate(per_weight=True),
+    reference="non-Markov rule of Liu, Geadah & Pillow 2025, arXiv 2509.04661, Fig. 3",
+    window=10,
+)
 def window(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     return w + rate * reward * eligibility, eligibility, critic
 

@@ -17,6 +17,7 @@ from twin.evaluation.psychometrics import psychometric
 from twin.report import plots
 from twin.report.html import table, write_page
 from twin.report.plots_behavior import ends, wilson
+from twin.report.plots_history import history_updates
 from twin.report.plots_rules import recovery_limits
 
 FULL = (-1, -0.25, -0.125, -0.0625, 0, 0.0625, 0.125, 0.25, 1)
@@ -68,6 +69,12 @@ def recovered(true, estimate, half):
     return {"true": true.tolist(), "estimate": estimate.tolist(), "ci95": ci95.tolist(), "covered": float(covered)}
 
 
+def gap(recovered):
+    true = {"rewarded": [0.1, 0.2, 0.3], "unrewarded": [0.0, 0.0, 0.0]}
+    estimate = {kind: [recovered * y for y in updates] for kind, updates in true.items()}
+    return {"stimulus": [-2, 0, 2], "updates": {"true": true, "estimate": estimate}, "recovered": recovered}
+
+
 SCORES = {"a": {"train_ll_per_trial": -0.5, "future_ll_per_trial": -0.6}, "b": {"train_ll_per_trial": -0.4}}
 
 
@@ -83,6 +90,7 @@ def figures():
         "heat": plots.update_heatmap({"m": rule(0.1)}, trials.features, (-1, 2)),
         "recovery": plots.parameter_recovery({"rate": recovered([0.1, 0.2], [0.1, 0.3], 0.05)}),
         "comparison": plots.model_comparison(SCORES),
+        "history": history_updates({"a": gap(0.5), "b": gap(0.0)}),
     }
 
 
@@ -293,6 +301,18 @@ def test_perfect_recovery_of_one_mouse_has_an_axis(value):
     figure = plots.parameter_recovery({"rate": recovered([value], [value], 0.0)})
     low, high = figure.axes[0].get_ylim()
     assert low < value < high
+
+
+def test_history_updates_show_truth_and_estimate_of_every_model():
+    axes = history_updates({"a": gap(0.5), "b": gap(0.0)}).axes
+    assert [ax.get_title() for ax in axes] == ["a: 50 % of the true gap", "b: 0 % of the true gap"]
+    assert "logit per unit, per trial" in axes[0].get_ylabel()
+    for ax, recovered in zip(axes, (0.5, 0.0), strict=True):
+        assert drawn(ax, "true, rewarded")[1].tolist() == [0.1, 0.2, 0.3]
+        x, y = drawn(ax, "inferred, rewarded")
+        assert x.tolist() == [-2, 0, 2]
+        assert y == pytest.approx(recovered * np.array([0.1, 0.2, 0.3]))
+        assert not drawn(ax, "inferred, unrewarded")[1].any()
 
 
 def test_model_comparison_places_scores_and_chance():

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.learning import BatchRule
 from agents.rules import Rule
+from agents.theta import Layout
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
+from twin.evaluation.history import history_gap
 from twin.inference.maximum_likelihood import RuleFit, rule_update
-from twin.inference.models import Fit
+from twin.inference.models import Fit, NeuralFit
 
 STIMULI = ("stimulus", "contrast", "scaled_contrast")
 VISITED = 200  # trials drawn from each mouse
@@ -103,7 +106,32 @@ def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict
         **{f"{key}_visited": v for key, v in errors(*np.concatenate(pairs_visited, axis=1)).items()},
         "weights_rmse": float(np.sqrt(np.nanmean((weights - true_weights) ** 2))),
         "parameters": _parameters(fit, cohort, rollout),
+        "history_gap": _history_gap(fit, cohort, rollout.theta, trials, true_weights),
     }
+
+
+def _history_gap(fit: Fit, cohort: Cohort, theta: np.ndarray, trials: Trials, weights: np.ndarray) -> dict[str, Any]:
+    """How updates depend on earlier trials, truly and by a fit that can be stepped through them; see `history_gap`."""
+    if not isinstance(fit, RuleFit | NeuralFit):
+        return {}
+    column, first = stimulus_column(trials.features), weights[:, 0]
+
+    def true(mice: np.ndarray) -> Any:
+        return _mice(cohort.learning_rule, cohort.layout, theta[mice], first[mice])
+
+    def fitted(mice: np.ndarray) -> Any:
+        if isinstance(fit, RuleFit):
+            return _mice(fit.rule, fit.layout, fit.theta[mice], first[mice])
+        return fit.rule.as_mice(first[mice])
+
+    return history_gap(true, fitted, trials, weights, column)
+
+
+def _mice(rule: Any, layout: Layout, theta: np.ndarray, initial_weights: np.ndarray) -> Any:
+    """A rule as an agent; layout and theta are those of a closed-form one."""
+    if isinstance(rule, Rule):
+        return BatchRule(rule, layout.unpack(theta).rule, initial_weights)
+    return rule.as_mice(initial_weights)
 
 
 def _parameters(fit: Fit, cohort: Cohort, rollout: Rollout) -> dict[str, Any]:

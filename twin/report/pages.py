@@ -11,11 +11,13 @@ import numpy as np
 
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
+from twin.evaluation.histories import FEW, LAST, MANY
 from twin.evaluation.protocols import Outcome
 from twin.evaluation.recovery import STIMULI, Points, true_update
 from twin.report import plots
 from twin.report.html import Section, table, write_page
 from twin.report.plots_designs import paired_differences, survival_curves
+from twin.report.plots_history import history_updates
 from twin.scenario import CohortStudy, FitStudy, ProtocolsStudy, RecoveryStudy, Study
 from twin.summary import design_table, model_table
 
@@ -53,7 +55,7 @@ def recovery_page(
         ["Log-likelihoods are natural; errors of the update are those of the stimulus weight.", table(rows, header)],
         {},
     )
-    _write(folder, study, results, [scores, *rules, *parameters, *_behavior(rollout)])
+    _write(folder, study, results, [scores, *rules, *_memory(results), *parameters, *_behavior(rollout)])
 
 
 def fit_page(folder: Path, study: FitStudy, rollout: Rollout, trials: Trials, fits: Fits, results: dict[str, Any]) -> None:
@@ -137,6 +139,20 @@ def _rules(updates: dict[str, Any], trials: Trials, weights: dict[str, np.ndarra
         figure = plots.weight_trajectories(trials, weights, true)
         parts.append(("Weights", f"Weights of mouse {trials.ids[0]}, driven by its recorded choices.", {"weights": figure}))
     return parts
+
+
+def _memory(results: dict[str, Any]) -> list[Part]:
+    """Updates after rewarded and unrewarded histories, if the true rule tells them apart."""
+    gaps = {name: model["history_gap"] for name, model in results["models"].items() if model["history_gap"].get("true")}
+    if not gaps:
+        return []
+    words = (
+        f"Mean change of the stimulus weight by the same rewarded trials, put after histories in which at least {MANY} "
+        f"(rewarded) or at most {FEW} (unrewarded) of the last {LAST} choices were rewarded. The gap is the difference."
+    )
+    rows = [[name, gap["true"], gap["estimate"], f"{100 * gap['recovered']:.0f} %"] for name, gap in gaps.items()]
+    numbers = table(rows, ["model", "true gap", "inferred gap", "recovered"])
+    return [("Memory of past trials", [words, numbers], {"history": history_updates(gaps)})]
 
 
 def _write(folder: Path, study: Study, results: dict[str, Any], parts: list[Part]) -> None:

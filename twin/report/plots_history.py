@@ -1,0 +1,38 @@
+"""Figure of what a rule remembers: the update by the same trials after rewarded and after unrewarded histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twin.report.plots import BLACK, BLUE, GREY, VERMILLION, Axes, Figure, Line2D, new_figure, styled
+
+KINDS = {"rewarded": (BLUE, "o", 8), "unrewarded": (VERMILLION, "s", 4)}  # histories: colour, marker and its size: both show
+
+
+@styled
+def history_updates(gaps: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Update of the stimulus weight by rewarded trials over their stimulus, after either kind of history; a panel per model.
+
+    `gaps`: name -> {stimulus, updates, recovered}, as `history_gap` gives them. True updates are solid, inferred ones dashed.
+    """
+    words = "Change of the stimulus weight by the same rewarded trials after rewarded and after unrewarded histories."
+    figure = new_figure(1.5 + 3.4 * len(gaps), 4.0, words)
+    axes = figure.subplots(1, len(gaps), sharey=True, squeeze=False)[0]
+    for ax, (name, gap) in zip(axes, gaps.items(), strict=True):
+        _draw_updates(ax, gap)
+        ax.set_title(f"{name}: {100 * gap['recovered']:.0f} % of the true gap")
+        ax.set(xlabel="stimulus feature (right > 0)", ylabel="change of stimulus weight\n(logit per unit, per trial)")
+    handles = [Line2D([], [], color=c, marker=m, ms=s, mfc="white", label=f"after {kind}") for kind, (c, m, s) in KINDS.items()]
+    handles += [Line2D([], [], color=BLACK, ls=line, label=label) for label, line in (("true", "-"), ("inferred", "--"))]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def _draw_updates(ax: Axes, gap: Mapping[str, Any]) -> None:
+    ax.axhline(0.0, color=GREY, lw=0.6, zorder=0)
+    for kind, (colour, marker, size) in KINDS.items():
+        ax.plot(gap["stimulus"], gap["updates"]["true"][kind], color=colour, label=f"true, {kind}")
+        look: Any = {"color": colour, "ls": "--", "marker": marker, "ms": size, "mfc": "white"}
+        ax.plot(gap["stimulus"], gap["updates"]["estimate"][kind], label=f"inferred, {kind}", **look)
+    ax.locator_params(nbins=5)
