@@ -22,7 +22,7 @@ class NetworkSettings(BaseModel):
     gradient_form: bool = Field(True, description="multiply the output by the features")
     mirror: bool = Field(True, description="build in left/right symmetry")
     probability: bool = Field(True, description="let the network see the probability of the right choice")
-    core: str = Field("static", description="closed-form rule to whose change of the weights the network adds")
+    core: str = Field("reinforce-baseline", description="closed-form rule to whose change of the weights the network adds")
     initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
 
 

@@ -33,7 +33,7 @@ def start_core(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> Non
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits, _ = unroll(core, wide, initial)
+        logits, _ = unroll(core, wide, initial, strategy="auto")
         value = mean_nll(logits, wide.choice, counts)
         value.backward()
         return value
