@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from networks import FUSED_KINDS, neural_rule
 
 from agents.ensemble import Ensemble
 from agents.neural_rules import NEURAL_RULES
+from twin.cohort import Cohort
+from twin.inference.fit import Trainer
+from twin.inference.models import fit, load_fit, save_fit
+from twin.inference.neural_fit import build
+from twin.inference.settings import NeuralSettings
 from twin.inference.unroll import Batch, unroll
+from twin.simulate import simulate
 
 FEATURES = ("stimulus", "bias")
 FORMS = [{"core": "static"}, {"core": "reinforce-baseline"}, {"mirror": False, "gradient_form": False, "inputs": ["side"]}]
@@ -58,3 +65,35 @@ def test_alike_members_are_one(kind):
     rule = members(kind)[0]
     (_, many), (_, one) = (unroll(r, trials()) for r in (Ensemble([rule, rule]), rule))
     torch.testing.assert_close(many, one)
+
+
+def test_members_and_restarts(small, tmp_path):
+    trials = small[2]
+    one, two = (fit(trials, "dnnglm", epochs=3, hidden=6, seed=seed) for seed in (0, 1))
+    both = fit(trials, "dnnglm", epochs=3, hidden=6, members=2)
+    points = np.ones((5, 2)), np.linspace(-1, 1, 10).reshape(5, 2), np.array([0, 1, 0, 1, 1]), np.array([1, 0, 0, 1, 1])
+    each = [f.update(0, *points) for f in (one, two)]
+    assert both.update(0, *points) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
+    assert both.spread(*points) == pytest.approx(np.std(each, axis=0, ddof=1), abs=1e-5)
+    assert one.spread(*points) is None
+    save_fit(both, tmp_path / "fit", {})
+    again = load_fit(tmp_path / "fit")
+    assert (again.log_likelihood(trials) == both.log_likelihood(trials)).all()
+    mice = Cohort(mice=2, rule=str(tmp_path / "fit"))
+    assert simulate(mice, "ibl-documented", trials=50).choice.shape == (100,)
+
+
+def test_the_best_restart_is_kept(small):
+    trials = small[2]
+    many = fit(trials, "dnnglm", epochs=2, hidden=6, core="static", restarts=3).histories[0]
+    single = [fit_of(trials, seed) for seed in range(3)]
+    assert min(many.held_out) == pytest.approx(min(single), abs=1e-6)
+    assert len(set(single)) == 3
+
+
+def fit_of(trials, seed: int) -> float:
+    """Held-out score of the network of a seed, trained in the order and judged on the blocks of seed 0."""
+    settings = NeuralSettings(epochs=2, hidden=6, core="static")
+    rule = build("dnnglm", trials.features, settings, seed)
+    history = Trainer(rule, trials, settings).run()
+    return history.held_out[history.best]
