@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("data", type=Path)
     sub.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
     sub.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
+    sub.add_argument("--folds", type=int, default=0, metavar="N", help="predict each of N folds of mice from the others")
     sub.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     sub.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     sub.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
@@ -112,6 +113,7 @@ def _fit(options: argparse.Namespace) -> None:
         "name": f"fit-{name}",
         "data": str(options.data.resolve()),
         "future": options.future,
+        "folds": options.folds,
         "inference": inference,
     }
     study = parse(table, "twin fit")

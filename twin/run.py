@@ -3,7 +3,7 @@
 scenario.toml   the study, every default written out
 rollouts.h5     the simulated trials (cohort, recovery)
 designs/*.npz   what is kept of the sessions of each design (protocols): evaluation.protocols.Days
-fits/<model>/   one fitted model each: card.json, and model.safetensors of a network
+fits/<model>/   one fitted model each: card.json, model.safetensors of a network, held_out.json of a cross-validation
 results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
 """
 
@@ -172,8 +172,27 @@ def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> 
     from twin.evaluation.scores import compare
     from twin.report.pages import fit_page
 
+    held_out = _held_out(study, train, folder, progress) if study.folds else {}
+
     page = partial(fit_page, folder.path, study, rollout, train, {name: fit for name, (fit, _) in fits.items()})
-    return behavior(rollout) | compare(fits, train, future), page
+    return behavior(rollout) | compare(fits, train, future, held_out), page
+
+
+def _held_out(study: FitStudy, trials: Trials, folder: _Folder, progress: bool) -> dict[str, dict[str, float]]:
+    """Each model's score on mice it was not fitted to, from the folder or by fitting to the others."""
+    from twin.evaluation.held_out import held_out_scores
+
+    scores = {}
+    for model in study.inference.models:
+        path = folder.path / "fits" / model / "held_out.json"
+        if not path.is_file():
+            started = time.perf_counter()
+            settings = study.inference.settings(model)
+            done = held_out_scores(trials, model, study.folds, study.seed, progress, **settings)
+            folder.write(f"fits/{model}/held_out.json", json.dumps(done))
+            folder.log(f"{study.folds} folds of {model} in {time.perf_counter() - started:.1f} s")
+        scores[model] = json.loads(path.read_text())
+    return scores
 
 
 def _run_protocols(study: ProtocolsStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:

@@ -83,6 +83,7 @@ class FitStudy(Study):
 
     data: Path
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
+    folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     inference: Inference
 
 

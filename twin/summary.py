@@ -85,6 +85,8 @@ RECOVERY_COLUMNS = {
 FIT_COLUMNS = {
     "log-lik/trial fitted": ("train_ll_per_trial", 1.0),
     "log-lik/trial later": ("future_ll_per_trial", 1.0),
+    "log-lik/trial new mice": ("heldout_ll_per_trial", 1.0),
+    "se": ("heldout_se", 1.0),
     "accuracy": ("accuracy", 1.0),
     "seconds": ("seconds", 1.0),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -15,11 +16,16 @@ CHANCE = float(np.log(0.5))
 BLOCK = 50  # trials over which differences are pooled before their standard error, since neighbours are alike
 
 
-def compare(fits: dict[str, tuple[Fit, float]], train: Trials, future: Trials | None) -> dict[str, Any]:
+def compare(
+    fits: dict[str, tuple[Fit, float]],
+    train: Trials,
+    future: Trials | None,
+    held_out: Mapping[str, dict[str, float]] | None = None,
+) -> dict[str, Any]:
     """Scores of every model beside chance and a static GLM, and pairwise comparisons on the later trials (else on the fitted).
 
-    Log-likelihoods are natural, per trial with a choice. The comparisons' p is two-sided, from differences summed over
-    blocks of 50 trials.
+    Log-likelihoods are natural, per trial with a choice. `held_out` are scores to be added to those of each model. The
+    comparisons' p is two-sided, from differences summed over blocks of 50 trials.
     """
     every = dict(fits)
     if "static-glm" not in every:
@@ -33,6 +39,7 @@ def compare(fits: dict[str, tuple[Fit, float]], train: Trials, future: Trials | 
             "train_ll_per_trial": float(ll.sum() / train.mask.sum()),
             "accuracy": float((each[name][scored.mask] > CHANCE).mean()),
             "seconds": seconds,
+            **(held_out or {}).get(name, {}),
         }
         if future:
             models[name]["future_ll_per_trial"] = float(each[name].sum() / future.mask.sum())

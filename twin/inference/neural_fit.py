@@ -181,4 +181,9 @@ def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.n
                 "initial = 'known': these trials come without true weights; use 'fitted', 'zero' or 'first-trials'"
             )
         return known
+    return first_weights(trials)
+
+
+def first_weights(trials: Trials) -> np.ndarray:
+    """Weights (M, K) of a GLM without learning of each mouse's first trials."""
     return fit_rule(trials.first(FIRST_TRIALS), RULES["static"]).weights(trials)[:, 0]
