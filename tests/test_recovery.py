@@ -59,6 +59,19 @@ def test_errors_by_hand():
     assert found["r2"] == pytest.approx(1 - 1 / (6 - 4 / 3))
 
 
+def test_spread_of_an_ensemble(small):
+    cohort, rollout, trials = small
+    many, alone = (fit(trials, "dnnglm", epochs=3, hidden=6, core="static", members=n) for n in (3, 1))
+    found = recovery(many, cohort, rollout, trials)["relative_spread"]
+    grid = paper_grid(trials.features)
+    each = [member.as_mice(grid.w) for member in many.rule.members]
+    columns = grid.x, grid.choice[:, None], grid.reward[:, None], np.zeros((len(grid.w), 1))
+    updates = [mice.learn(mice.init(len(grid.w)), *columns).weights.numpy()[:, 0] - grid.w[:, 0] for mice in each]
+    by_hand = np.sqrt(np.var(updates, axis=0, ddof=1).mean() / np.mean(np.mean(updates, axis=0) ** 2))
+    assert found == pytest.approx(by_hand, rel=1e-4)
+    assert "relative_spread" not in recovery(alone, cohort, rollout, trials)
+
+
 def test_parameters_come_with_their_truth(small):
     cohort, rollout, trials = small
     found = recovery(fit(trials, "reinforce-baseline"), cohort, rollout, trials)["parameters"]

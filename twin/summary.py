@@ -79,6 +79,7 @@ RECOVERY_COLUMNS = {
     "R2 grid": ("r2", 1.0),
     "rel. RMSE visited": ("relative_rmse_visited", 1.0),
     "R2 visited": ("r2_visited", 1.0),
+    "spread": ("relative_spread", 1.0),
     "weights RMSE": ("weights_rmse", 1.0),
     "seconds": ("seconds", 1.0),
 }

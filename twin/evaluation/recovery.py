@@ -104,10 +104,20 @@ def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict
         "true_nll_per_trial": float(-log_true.mean()),
         **errors(*np.concatenate(pairs, axis=1)),
         **{f"{key}_visited": v for key, v in errors(*np.concatenate(pairs_visited, axis=1)).items()},
+        **_spread(fit, grid, s),
         "weights_rmse": float(np.sqrt(np.nanmean((weights - true_weights) ** 2))),
         "parameters": _parameters(fit, cohort, rollout),
         "history_gap": _history_gap(fit, cohort, rollout.theta, trials, true_weights),
     }
+
+
+def _spread(fit: Fit, points: Points, column: int) -> dict[str, float]:
+    """How far the members of an ensemble differ, relative to the rms of their mean update; nothing for other fits."""
+    spread = fit.spread(*points) if isinstance(fit, NeuralFit) else None
+    if spread is None:
+        return {}
+    size = np.sqrt(np.mean(fit.update(0, *points)[:, column] ** 2))
+    return {"relative_spread": float(np.sqrt(np.mean(spread[:, column] ** 2)) / size)}
 
 
 def _history_gap(fit: Fit, cohort: Cohort, theta: np.ndarray, trials: Trials, weights: np.ndarray) -> dict[str, Any]:
