@@ -128,28 +128,25 @@ class DNNRule(nn.Module):
         learns, p = (choice >= 0).to(x.dtype), torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
         seen = [2.0 * p - 1.0] if self.settings.probability else []
         z = torch.cat([state.weights, self.inputs(x, choice, reward), *seen], dim=-1)
-        output, hidden = self._view(z, state.hidden[0])
-        memories = [hidden]
-        mirror = self.mirror
+        mirror, views = self.mirror, z[None]
         if mirror is not None:
-            signs = z.new_tensor([*mirror.weights, *mirror.inputs, *[-1.0] * len(seen)])
-            mirrored, hidden = self._view(z * signs, state.hidden[1])
-            output = 0.5 * (output + z.new_tensor(mirror.output) * mirrored)
-            memories.append(hidden)
+            views = torch.stack([z, z * z.new_tensor([*mirror.weights, *mirror.inputs, *[-1.0] * len(seen)])])
+        outputs, hidden = self._views(views, state.hidden)
+        output = outputs[0] if mirror is None else 0.5 * (outputs[0] + z.new_tensor(mirror.output) * outputs[1])
         gate = x if self.settings.gradient_form else 1.0
-        memory = torch.where(learns > 0, torch.stack(memories), state.hidden)
+        memory = torch.where(learns > 0, hidden, state.hidden)
         change = self.scale * output * gate
         if self.core.parameters:
             change = change + core_change(self.core, self.core_theta, state.weights, x, choice, reward, p)
         return NeuralState(state.weights + learns * change, memory)
 
-    def _view(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Output (M, K) and new memory (M, H) for the network's whole input z."""
-        activation = ACTIVATIONS[self.settings.activation]
-        a, hidden = self._remember(z, hidden)
+    def _views(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (views, M, K) and new memories (views, M, H) for the network's whole input z (views, M, Z)."""
+        shape, activation = z.shape[:2], ACTIVATIONS[self.settings.activation]
+        a, hidden = self._remember(z.flatten(0, 1), hidden.flatten(0, 1))
         for layer in self.hidden_layers:
             a = activation(layer(a))
-        return self.readout(a), hidden
+        return self.readout(a).unflatten(0, shape), hidden.unflatten(0, shape)
 
     def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return z, hidden

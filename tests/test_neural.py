@@ -147,7 +147,7 @@ def test_features_that_are_not_numbers_name_the_mouse(small):
 
 
 def test_divergence_stops_with_good_parameters(small):
-    model = NEURAL_RULES["dnnglm"](("stimulus", "bias"), NetworkSettings(hidden=8))
+    model = NEURAL_RULES["dnnglm"](("stimulus", "bias"), NetworkSettings(hidden=8, core="static"))
     trainer = Trainer(model, small[2], TrainSettings(epochs=5))
     steps = []
 
@@ -182,6 +182,9 @@ def test_initial_weights_by_every_means(small):
 
 def test_settings_hold_both_network_and_training():
     settings = NeuralSettings()
-    assert settings.passes(16) == 400
-    assert settings.passes(64) == 100
+    assert settings.passes(16) == 800
+    assert settings.passes(64) == 200
     assert NeuralSettings(epochs=7).passes(64) == 7
+    assert settings.waits(64) == 50
+    assert settings.waits(1000) == 25
+    assert NeuralSettings(patience=3).waits(64) == 3

@@ -26,7 +26,7 @@ def random_batch(seed: int = 0, gaps: bool = True) -> Batch:
 
 
 def transformer(**settings):
-    rule = neural_rule("transformer", FEATURES, **({"hidden": 8, "context": CONTEXT, "initial_scale": 0.5} | settings)).double()
+    rule = neural_rule("transformer", FEATURES, **({"hidden": 8, "context": CONTEXT, "core": "static"} | settings)).double()
     nn.init.normal_(rule.by_age)
     return rule
 
@@ -63,7 +63,7 @@ def test_transformer_is_windowed_attention():
 
 @pytest.mark.parametrize("kind", NEURAL_RULES)
 def test_no_path_sees_the_future(kind):
-    rule, batch, other = neural_rule(kind, FEATURES, hidden=8).double(), random_batch(1), random_batch(2)
+    rule, batch, other = neural_rule(kind, FEATURES, hidden=8, core="static").double(), random_batch(1), random_batch(2)
     mixed = Batch(*(torch.cat([a[:, :25], b[:, 25:]], dim=1) for a, b in zip(batch[:3], other[:3], strict=True)))
     path, again = (unroll(rule, b)[1] for b in (batch, mixed))
     assert torch.equal(path[:, :26], again[:, :26])
@@ -124,7 +124,7 @@ def test_training_finds_learning(model, trials, settings, small):
 
 @pytest.mark.parametrize("kind", NEURAL_RULES)
 def test_auto_is_fused_where_it_can_be(kind):
-    rule, batch = neural_rule(kind, FEATURES, hidden=8).double(), random_batch()
+    rule, batch = neural_rule(kind, FEATURES, hidden=8, core="static").double(), random_batch()
     auto = unroll(rule, batch, strategy="auto")[1]
     assert torch.equal(auto, unroll(rule, batch, strategy="fused" if kind in FUSED_KINDS else "loop")[1])
 

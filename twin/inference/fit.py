@@ -92,7 +92,7 @@ class Trainer:
                 if self.history.held_out[-1] < self.history.held_out[self.history.best]:
                     self.history.best, best = epoch + 1, self._snapshot()
                 epoch_done(self.history.train[-1], self.history.held_out[-1])
-                if epoch + 1 - self.history.best >= self.settings.patience:
+                if epoch + 1 - self.history.best >= self.settings.waits(len(self.seen)):
                     break
         finally:
             self.model.load_state_dict(best[0])

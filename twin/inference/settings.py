@@ -11,7 +11,8 @@ from agents.rules import RULES
 from envs.names import suggest
 
 Strategy = Literal["auto", "loop", "fused"]
-DEFAULT_STEPS = 400  # of the optimiser
+DEFAULT_STEPS = 800  # of the optimiser
+LEAST_PATIENCE = 25  # epochs
 
 
 class RuleSettings(BaseModel):
@@ -38,13 +39,17 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int | None = Field(None, ge=1, description="passes over all mice; default: enough for 400 steps")
+    epochs: int | None = Field(None, ge=1, description="passes over all mice; default: enough for 800 steps")
     rate: float = Field(0.01, gt=0, description="peak learning rate of Adam")
     warm_up: float = Field(0.05, ge=0, lt=1, description="fraction of the training over which the rate rises")
     batch: int = Field(16, ge=1, description="mice in a minibatch")
     weight_decay: float = Field(0.0, ge=0)
     hold_out: Literal["trials", "mice"] = Field("trials", description="what training is judged on: blocks of trials, or mice")
-    patience: int = Field(25, ge=1, description="epochs without a better held-out score after which training stops")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a better held-out score that end training; default: a quarter of all, 25 at least",
+    )
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
     strategy: Strategy = Field("auto", description="how to differentiate; auto: fused where there is such a path, else loop")
     device: str = Field("cpu", description="where to train, as torch names it: cpu, cuda, cuda:1")
@@ -53,6 +58,10 @@ class TrainSettings(BaseModel):
     def passes(self, mice: int) -> int:
         """Passes over so many mice."""
         return self.epochs or -(-DEFAULT_STEPS // self.minibatches(mice))
+
+    def waits(self, mice: int) -> int:
+        """Epochs to wait for a better held-out score of so many mice."""
+        return self.patience or max(LEAST_PATIENCE, self.passes(mice) // 4)
 
     def minibatches(self, mice: int) -> int:
         """Minibatches in a pass over so many mice."""
