@@ -132,7 +132,8 @@ def _fits(
         place = folder.path / "fits" / model
         if not (place / "card.json").is_file():
             started = time.perf_counter()
-            done = fit(trials, model, initial_weights=known, progress=progress, **inference.settings(model))
+            settings = inference.settings(model)
+            done = fit(trials, inference.model(model), initial_weights=known, progress=progress, **settings)
             seconds = time.perf_counter() - started
             save_fit(done, place, {"seconds": seconds, "trials": int(trials.mask.sum()), "versions": versions()})
             folder.log(f"fitted {model} in {seconds:.1f} s")
@@ -188,7 +189,8 @@ def _held_out(study: FitStudy, trials: Trials, folder: _Folder, progress: bool) 
         if not path.is_file():
             started = time.perf_counter()
             settings = study.inference.settings(model)
-            done = held_out_scores(trials, model, study.folds, study.seed, progress, **settings)
+            kind = study.inference.model(model)
+            done = held_out_scores(trials, kind, study.folds, study.seed, progress, **settings)
             folder.write(f"fits/{model}/held_out.json", json.dumps(done))
             folder.log(f"{study.folds} folds of {model} in {time.perf_counter() - started:.1f} s")
         scores[model] = json.loads(path.read_text())

@@ -23,7 +23,10 @@ from twin.schedule import NamedProtocol, RunLength, Table, ToStatus, check_targe
 
 
 class Inference(BaseModel):
-    """Which models are fitted; a table named like a model holds its settings."""
+    """Which models are fitted; a table named like a model holds its settings.
+
+    A model may be fitted in several ways, each under a name of its own: `big.model = "dnnglm"`, `big.hidden = 64`.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -32,22 +35,28 @@ class Inference(BaseModel):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for name in self.models:
-            find_settings(name)
         for name, table in (self.model_extra or {}).items():
-            if name not in SETTINGS:
-                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
             if not isinstance(table, dict):
                 raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
+            if name not in SETTINGS and "model" not in table:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
+            settings = find_settings(self.model(name))
             try:
-                SETTINGS[name](**table)
+                settings(**self.settings(name))
             except ValidationError as error:
-                raise ValueError(explain(SETTINGS[name], error, f"{name}.")) from None
+                raise ValueError(explain(settings, error, f"{name}.")) from None
+        for name in self.models:
+            find_settings(self.model(name))
         return self
 
-    def settings(self, model: str) -> dict[str, Any]:
-        """The settings given for a model."""
-        return dict((self.model_extra or {}).get(model, {}))
+    def model(self, name: str) -> str:
+        """The registered model that is fitted under a name."""
+        return str((self.model_extra or {}).get(name, {}).get("model", name))
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings given for what is fitted under a name."""
+        table = (self.model_extra or {}).get(name, {})
+        return {key: value for key, value in table.items() if key != "model"}
 
 
 class Study(Table):
