@@ -20,6 +20,7 @@ import numpy as np
 
 from agents.features import feature_codes
 from agents.learning import BatchRule
+from agents.parameters import Parameter
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
@@ -30,6 +31,7 @@ from twin.inference.optimum import Optimum, Prior, Problem, inverse
 
 RATE_STARTS = (0.03, 0.003)  # the two ends of the literature's range of learning rates (Ashwood 2020; Geadah & Pillow 2025)
 EM_STEPS = 8
+START_INSIDE = 0.05  # of the way between its bounds: where a parameter begins whose default is a bound
 SMALLEST_VARIANCE = 1e-4  # over mice, in unconstrained space: a parameter that is the same in all
 NOISE_STARTS = ({"trial_noise": 0.01, "day_noise": 0.1}, {"trial_noise": 0.05, "day_noise": 0.3})
 
@@ -145,9 +147,11 @@ def _alone(problem: Problem) -> Optimum:
     columns = list(zip(problem.columns, problem.parameters, strict=True))
     rates = [c for c, p in columns if "rate" in p.name]
     noises = [(c, p.name) for c, p in columns if p.name in NOISE_STARTS[0]]
-    optima = []
+    base, optima = problem.base.copy(), []
+    for c, p in columns:
+        base[c] = _off_bounds(p, base[c])
     for rate, noise in zip(RATE_STARTS, NOISE_STARTS, strict=True):
-        start = problem.base.copy()
+        start = base.copy()
         start[rates] = rate
         for column, name in noises:
             start[column] = noise[name]
@@ -155,6 +159,14 @@ def _alone(problem: Problem) -> Optimum:
         if not rates and not noises:
             break
     return min(optima, key=lambda o: o.nll)
+
+
+def _off_bounds(parameter: Parameter, value: float) -> float:
+    """Where to begin: on one of two bounds the likelihood is flat in unconstrained space, and there is no way to go."""
+    if parameter.transform != "logit" or parameter.low < value < parameter.high:
+        return value
+    margin = START_INSIDE * (parameter.high - parameter.low)
+    return float(np.clip(value, parameter.low + margin, parameter.high - margin))
 
 
 def _as_population(problems: list[Problem], optima: list[Optimum]) -> tuple[list[Problem], list[Optimum]]:
