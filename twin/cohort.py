@@ -11,11 +11,14 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agents.fitted import KnownRule, is_fit, load_fitted
+from agents.network import RandomNetwork
 from agents.parameters import parse_value
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
+
+RANDOM = "rnn"  # the rule that is a network at random
 
 
 class Cohort(BaseModel):
@@ -24,7 +27,8 @@ class Cohort(BaseModel):
     `parameters` gives each a number or a distribution over mice, by name: `rate`, `initial_weight.bias`, or
     `initial_weight` for every weight alike; what is not named keeps its default. `rule` is a registered rule's name or the
     folder of a fit. Then mouse m is fitted mouse m % n of the n there are, with all that was fitted of it as defaults, and
-    sees the features of the fit. Raises ValueError naming the parameter that is unknown or outside its bounds.
+    sees the features of the fit. The rule `rnn` is a network at random, which `network` describes. Raises ValueError naming
+    the parameter that is unknown or outside its bounds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,9 +37,14 @@ class Cohort(BaseModel):
     rule: str = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
     parameters: dict[str, Annotated[Any, BeforeValidator(parse_value)]] = Field(default_factory=dict)
+    network: RandomNetwork | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.network is None and self.rule == RANDOM:
+            object.__setattr__(self, "network", RandomNetwork())
+        if self.network is not None and self.rule != RANDOM:
+            raise ValueError(f"network: describes rule = {RANDOM!r}, a network at random; rule = {self.rule!r} takes none")
         fitted_on = self.known_rule.features or self.features
         if "features" not in self.model_fields_set:
             object.__setattr__(self, "features", fitted_on)
@@ -49,7 +58,11 @@ class Cohort(BaseModel):
     @cached_property
     def known_rule(self) -> KnownRule:
         """The rule, and what a fit knows of its mice."""
-        return find_rule(self.rule)
+        if self.network is None:
+            return find_rule(self.rule)
+        from agents.random_network import random_rule  # torch is imported only when a neural rule is used
+
+        return KnownRule(random_rule(self.network, self.features))
 
     @property
     def learning_rule(self) -> Any:
@@ -104,4 +117,4 @@ def find_rule(name: str) -> KnownRule:
         return KnownRule(RULES[name])
     if is_fit(Path(name)):
         return load_fitted(Path(name))
-    raise ValueError(f"{suggest('rule', name, RULES)} (or the folder of a fit)")
+    raise ValueError(f"{suggest('rule', name, [*RULES, RANDOM])} (or the folder of a fit)")
