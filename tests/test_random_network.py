@@ -176,6 +176,7 @@ def test_scenario_of_it(tmp_path):
         ),
         ({"rule": "rnn", "network": {"parameters": {"rate": 2.0}}}, r"rate = 2 is outside \[0, 1\]"),
         ({"rule": "rnn", "network": {"strength": 0}}, "network.strength: .*greater than 0"),
+        ({"rule": "rnn", "network": FAST, "parameters": {"rate": 0.1}}, "unknown parameter of rule 'rnn': 'rate'"),
         ({"rule": "rnnn"}, "unknown rule 'rnnn'; did you mean 'rnn'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -73,7 +74,7 @@ class Cohort(BaseModel):
     def layout(self) -> Layout:
         """What the columns of theta are; a neural rule has no parameters there, only the traits, as the static rule."""
         rule = self.learning_rule
-        return Layout(rule if isinstance(rule, Rule) else RULES["static"], self.features)
+        return Layout(rule if isinstance(rule, Rule) else replace(RULES["static"], name=self.rule), self.features)
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""
