@@ -16,13 +16,16 @@ from numba import njit
 from envs.compiled import kernel
 from envs.names import suggest
 
-_STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS, _SCALED_CONTRAST = range(7)
+_STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS, _SCALED_CONTRAST, _LEFT, _RIGHT = range(9)
+OF_ONE_SIDE = ("stimulus_left", "stimulus_right")  # a swap of left and right swaps them; all others but the bias change sign
 CONTRAST_GAIN = 5.0  # psytrack's p of tanh(p c) / tanh(p); Roy et al 2021, Neuron
 _FULL = math.tanh(CONTRAST_GAIN)
 
 FEATURES = {
     "stimulus": (_STIMULUS, "signed contrast c as tanh(5 c) / tanh(5), positive = right"),
     "bias": (_BIAS, "1"),
+    "stimulus_left": (_LEFT, "the stimulus feature of the left side, 0 to 1; PsyTrack's model of IBL mice, Roy et al 2021"),
+    "stimulus_right": (_RIGHT, "the stimulus feature of the right side, 0 to 1"),
     "contrast": (_CONTRAST, "signed contrast itself, positive = right"),
     "scaled_contrast": (_SCALED_CONTRAST, "twice the signed contrast: -2 to 2, as in Liu, Geadah & Pillow 2025"),
     "previous_choice": (_PREVIOUS_CHOICE, "+1 after a right, -1 after a left choice"),
@@ -64,6 +67,10 @@ def fill_features(x: np.ndarray, codes: np.ndarray, contrast: float, previous: n
             x[k] = 2.0 * contrast
         elif code == _PREVIOUS_STIMULUS:
             x[k] = _stimulus(previous[2])
+        elif code == _LEFT:
+            x[k] = _stimulus(max(-contrast, 0.0))
+        elif code == _RIGHT:
+            x[k] = _stimulus(max(contrast, 0.0))
         else:
             x[k] = previous[code - _PREVIOUS_CHOICE]
 

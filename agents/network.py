@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class NetworkSettings(BaseModel):
-    """Size and form of a neural rule."""
+class NetworkForm(BaseModel):
+    """Size and form of a network, fitted or not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,6 +23,11 @@ class NetworkSettings(BaseModel):
     mirror: bool = Field(True, description="build in left/right symmetry")
     probability: bool = Field(True, description="let the network see the probability of the right choice")
     core: str = Field("reinforce-baseline", description="closed-form rule to whose change of the weights the network adds")
+
+
+class NetworkSettings(NetworkForm):
+    """Size and form of a neural rule."""
+
     initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
 
 
@@ -52,6 +57,24 @@ class TinyRNNSettings(BaseModel):
     hidden: int = Field(32, ge=1, description="units of the GRU")
     mirror: bool = Field(True, description="build in left/right symmetry")
     initial_scale: float = Field(0.5, gt=0, description="initial scale of the reading, one per weight, then learned")
+
+
+class RandomNetwork(NetworkForm):
+    """A GRU with random weights that stay as they are, added to a closed-form core by which the mice learn the task."""
+
+    seed: int = Field(0, ge=0, description="another seed is another rule")
+    layers: int = Field(1, ge=1, le=3, description="hidden layers after the GRU")
+    probability: bool = Field(False, description="let the network see the probability of the right choice")
+    core: str = Field("reinforce", description="closed-form rule that teaches the task; full-mouse for long trainings")
+    parameters: dict[str, float] = Field({}, description="parameters of the core, by name; the rest keep their defaults")
+    strength: float = Field(0.5, gt=0, le=10, description="rms of the network's part of a change, relative to the core's")
+    memory: float = Field(20.0, gt=1, description="trials: the longest time constant of the GRU's units; the shortest is 1")
+
+    @model_validator(mode="after")
+    def _core_that_learns(self) -> Self:
+        if self.core == "static":
+            raise ValueError("core = 'static' does not learn, and a network at random teaches no task; expected one that does")
+        return self
 
 
 class Mirror(NamedTuple):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.core import CORES, core_change, core_coefficients, natural, unconstrained
-from agents.features import feature_codes
+from agents.features import OF_ONE_SIDE, feature_codes
 from agents.network import Mirror, NetworkSettings
 from agents.rules import RULES, Rule
 from envs.names import suggest
@@ -58,6 +58,10 @@ class DNNRule(nn.Module):
         self.settings: NetworkSettings = settings or self.settings_type()
         if self.settings.core not in CORES:
             raise ValueError(suggest("core", self.settings.core, CORES))
+        if self.settings.mirror and set(self.features) & set(OF_ONE_SIDE):
+            raise ValueError(
+                f"features {list(features)}: mirror symmetry changes signs alone; set mirror = false or use 'stimulus'"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(len(features))

@@ -7,7 +7,7 @@ parameters, log for those with a lower bound, logit for those with two.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +56,16 @@ class Parameter:
             return np.log(np.maximum(value - self.low, 1e-12))
         fraction = np.clip((value - self.low) / (self.high - self.low), 1e-9, 1 - 1e-9)
         return np.log(fraction) - np.log1p(-fraction)
+
+    def within(self, low: float, high: float) -> Parameter:
+        """The same within narrower bounds. Raises ValueError unless they rise and lie within its own."""
+        if not self.low <= low < high <= self.high:
+            raise ValueError(
+                f"bounds [{low:g}, {high:g}] of {self.name} must rise and lie within [{self.low:g}, {self.high:g}]"
+            )
+        if math.isinf(low) and math.isfinite(high):
+            raise ValueError(f"bounds [{low:g}, {high:g}] of {self.name}: a bound above needs one below")
+        return replace(self, low=float(low), high=float(high))
 
     def check(self, values: Any) -> None:
         """Raise ValueError unless every value is finite and within the bounds."""

@@ -6,8 +6,8 @@ noise, lapses, response times).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import Any, NamedTuple
@@ -47,6 +47,7 @@ class Layout:
 
     rule: Rule
     features: tuple[str, ...]
+    bounds: tuple[tuple[str, float, float], ...] = ()  # of columns that are kept within narrower ones than their parameter's
 
     def __post_init__(self) -> None:
         feature_codes(self.features)
@@ -57,7 +58,7 @@ class Layout:
         columns: dict[str, Parameter] = {}
         for p in (*self.rule.parameters, *TRAITS):
             columns |= {f"{p.name}.{f}": p for f in self.features} if p.per_weight else {p.name: p}
-        return columns
+        return columns | {name: columns[name].within(low, high) for name, low, high in self.bounds}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,6 +72,14 @@ class Layout:
             known = dict.fromkeys([*(c.split(".")[0] for c in self.names), *self.names])
             raise ValueError(suggest(f"parameter of rule {self.rule.name!r}:", name, known))
         return found
+
+    def within(self, bounds: Mapping[str, tuple[float, float]]) -> Layout:
+        """The same columns, some within narrower bounds, by name. Raises ValueError naming the one that cannot be."""
+        particular = sorted(bounds.items(), key=lambda item: "." in item[0])  # after general names
+        narrower = {self.names[c]: ends for name, ends in particular for c in self.index(name)}
+        layout = replace(self, bounds=tuple((name, low, high) for name, (low, high) in narrower.items()))
+        assert layout.names == self.names
+        return layout
 
     def defaults(self) -> np.ndarray:
         """Default of every column, (P,)."""

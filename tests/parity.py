@@ -37,7 +37,15 @@ def cohort(rule: str) -> Cohort:
         "no_go": 0.02,
         "engaged_trials": {"distribution": "uniform", "low": 300.0, "high": 500.0},
     }
-    features = ("stimulus", "bias", "previous_choice", "previous_reward", "previous_stimulus")
+    features = (
+        "stimulus",
+        "bias",
+        "previous_choice",
+        "previous_reward",
+        "previous_stimulus",
+        "stimulus_left",
+        "stimulus_right",
+    )
     return Cohort(mice=MICE, rule=rule, features=features, parameters=rates | traits)
 
 

@@ -100,6 +100,19 @@ def test_intervals_cover_the_truth():
     assert fit.converged.mean() > 0.9
 
 
+def test_lapses_that_are_fitted_are_found():
+    """Their default is a bound, from which the fit must get away; 95 % intervals cover the truth in 5 of 6 mice or more."""
+    cohort = Cohort(mice=6, rule="reinforce", parameters={"rate": 0.1, "lapse_low": 0.1})
+    rollout = simulate(cohort, "ibl-documented", trials=3000, seed=2)
+    fitted = fit_rule(Trials.from_rollout(rollout), RULES["reinforce"], free=("lapse_low",))
+    lapse = fitted.theta[:, fitted.layout.index("lapse_low")[0]]
+    low, high = fitted.ci95[:, fitted.layout.index("lapse_low")[0]].T
+    assert lapse.mean() == pytest.approx(0.1, abs=0.02)
+    assert np.sum((low <= 0.1) & (high >= 0.1)) >= 5
+    true = fit_rule(Trials.from_rollout(rollout), RULES["reinforce"], fixed={"lapse_low": 0.1})
+    assert (fitted.nll <= true.nll + 1e-3).all()
+
+
 def test_real_mouse_is_better_explained_by_learning_than_by_a_static_glm(real_mouse):
     from twin.data.formats.csv import read_csv
 

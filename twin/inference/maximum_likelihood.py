@@ -12,7 +12,7 @@ after left and after right free, noise a / 2) the intervals of the noise covered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from agents.features import feature_codes
 from agents.learning import BatchRule
+from agents.parameters import Parameter
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
@@ -30,6 +31,7 @@ from twin.inference.optimum import Optimum, Prior, Problem, inverse
 
 RATE_STARTS = (0.03, 0.003)  # the two ends of the literature's range of learning rates (Ashwood 2020; Geadah & Pillow 2025)
 EM_STEPS = 8
+START_INSIDE = 0.05  # of the way between its bounds: where a parameter begins whose start is on a bound or beyond
 SMALLEST_VARIANCE = 1e-4  # over mice, in unconstrained space: a parameter that is the same in all
 NOISE_STARTS = ({"trial_noise": 0.01, "day_noise": 0.1}, {"trial_noise": 0.05, "day_noise": 0.3})
 
@@ -100,6 +102,7 @@ def fit_rule(
     *,
     free: Sequence[str] | None = None,
     fixed: dict[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
     population: bool = False,
     noise: bool = False,
     name: str | None = None,
@@ -108,15 +111,21 @@ def fit_rule(
     """Fit every mouse, by itself or (`population`) as one of a population.
 
     Free by default: the rule's parameters and the initial weights. `fixed` gives parameters known values; `free` names
-    others to fit (lapses, for instance). `noise` fits the noise of the weights after each trial and, where mice have more than
-    one session, between sessions. `done(mouse)` is called twice for each mouse. Raises ValueError for an unknown parameter.
+    others to fit (lapses, for instance). `bounds` keeps some within narrower bounds than their own: {"baseline": (0, 0.5)}, not
+    negative. `noise` fits the noise of the weights after each trial and, where mice have more than one session, between
+    sessions. `done(mouse)` is called twice for each mouse. Raises ValueError naming a parameter that is unknown, or whose value
+    or bounds are not within its own bounds.
     """
     layout = Layout(rule, trials.features)
     feature_codes(trials.features)
     levels = ["trial_noise", *(["day_noise"] if trials.new_session[:, 1:].any() else [])] if noise else []
-    base, columns = _start(layout, [*(free or ()), *levels], fixed or {})
+    bounded = layout.within(bounds or {})
+    base, columns = _start(bounded, [*(free or ()), *levels], fixed or {})
+    for name in bounds or {}:
+        if not set(layout.index(name)) & set(columns):
+            raise ValueError(f"bounds of {name!r}, which is not fitted; name it in `free`, or leave out its bounds")
 
-    problems = [Problem(likelihood_of(noise)(trials, m, layout), base, columns) for m in range(len(trials.ids))]
+    problems = [Problem(likelihood_of(noise)(trials, m, bounded), base, columns) for m in range(len(trials.ids))]
     optima = []
     for mouse, problem in enumerate(problems):
         optima.append(_alone(problem))
@@ -132,6 +141,7 @@ def fit_rule(
     nll = np.array([-p.likelihood.log_likelihood(t).sum() for p, t in zip(problems, theta, strict=True)])
     converged = np.array([best.converged for best in optima])
     settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "population": population, "noise": noise}
+    settings |= {"bounds": {name: list(ends) for name, ends in (bounds or {}).items()}}
     return RuleFit(layout, theta, ci95, nll, converged, trials.ids, name or rule.name, settings)
 
 
@@ -151,10 +161,21 @@ def _alone(problem: Problem) -> Optimum:
         start[rates] = rate
         for column, name in noises:
             start[column] = noise[name]
+        for c, p in columns:
+            start[c] = _off_bounds(p, start[c])
         optima.append(problem.maximise(problem.free(start)))
         if not rates and not noises:
             break
     return min(optima, key=lambda o: o.nll)
+
+
+def _off_bounds(parameter: Parameter, value: float) -> float:
+    """Where to begin: on a bound the likelihood is flat in unconstrained space, and there is no way to go."""
+    low, high = parameter.low, parameter.high
+    if parameter.transform == "identity" or low < value < high:
+        return value
+    margin = START_INSIDE * (high - low if np.isfinite(high) else 1.0)
+    return float(np.clip(value, low + margin, high - margin))
 
 
 def _as_population(problems: list[Problem], optima: list[Optimum]) -> tuple[list[Problem], list[Optimum]]:

@@ -22,6 +22,7 @@ class RuleSettings(BaseModel):
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
+    bounds: dict[str, tuple[float, float]] = Field({}, description="narrower bounds of parameters that are fitted")
     population: bool = Field(False, description="fit every mouse as one of a population, not alone")
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 
