@@ -65,7 +65,7 @@ class RandomNetwork(NetworkForm):
     seed: int = Field(0, ge=0, description="another seed is another rule")
     layers: int = Field(1, ge=1, le=3, description="hidden layers after the GRU")
     probability: bool = Field(False, description="let the network see the probability of the right choice")
-    core: str = Field("reinforce", description="closed-form rule that teaches the task; full-mouse for long trainings")
+    core: str = Field("full-mouse", description="closed-form rule that teaches the task; one that forgets bounds the weights")
     parameters: dict[str, float] = Field({}, description="parameters of the core, by name; the rest keep their defaults")
     strength: float = Field(0.5, gt=0, le=10, description="rms of the network's part of a change, relative to the core's")
     memory: float = Field(20.0, gt=1, description="trials: the longest time constant of the GRU's units; the shortest is 1")

