@@ -11,6 +11,7 @@ from networks import FUSED_KINDS, neural_rule
 
 from agents import RULES, Layout
 from agents.neural_rules import NEURAL_RULES
+from envs.protocols import load_protocol
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.filtering import FilteredLikelihood
@@ -225,6 +226,17 @@ def test_noise_of_a_neural_rule(paper, tmp_path):
     again = load_fit(tmp_path)
     assert np.array_equal(again.log_likelihood(trials), noisy.log_likelihood(trials))
     assert np.array_equal(again.weights(trials), noisy.weights(trials), equal_nan=True)
+
+
+def test_noise_of_days():
+    """40 mice, ten sessions of 80 trials: the noise between sessions is told from that between trials."""
+    parameters = {"rate": 0.05, "day_noise": {"stimulus": 0.5, "bias": 0.3}, "trial_noise": 0.01}
+    protocol = load_protocol("constant").model_copy(update={"session_trials": 80})
+    rollout = simulate(Cohort(mice=40, rule="reinforce", parameters=parameters), protocol, sessions=10, seed=3)
+    options = {"epochs": 3, "hidden": 4, "layers": 1, "initial": "zero"}
+    noise = fit(Trials.from_rollout(rollout), "dnnglm", noise=True, **options).noise
+    assert noise.day == pytest.approx([0.5, 0.3], rel=0.25)
+    assert (noise.trial < 0.04).all()
 
 
 def test_noise_of_a_closed_form_rule(tmp_path):

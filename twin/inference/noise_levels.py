@@ -26,7 +26,8 @@ from envs.compiled import kernel
 
 FLATTENING = math.pi / 8
 LEAST_NOISE, MOST_NOISE = 1e-4, 3.0
-START, LEAST_START = 0.03, 0.01  # of the noise levels: at first, and at least in later rounds
+START = 0.03, 0.3  # first values of the trial and the day noise: where they are too small the likelihood is flat
+LEAST_START = 0.01, 0.1  # the least in later rounds
 
 
 class Noise(NamedTuple):
@@ -138,9 +139,10 @@ def fit_noise(chains: Chains, noise: Noise) -> NoiseFit:
 
         return -sum(pool.map(of_group, groups)) / counted
 
-    sd = np.log(np.clip(np.concatenate([noise.trial, noise.day] if nights else [noise.trial]), LEAST_START, MOST_NOISE))
+    levels = [np.clip(sd, least, MOST_NOISE) for sd, least in zip(noise, LEAST_START, strict=True)]
+    sd = np.log(np.concatenate(levels[: 1 + nights]))
     bounds = [(math.log(LEAST_NOISE), math.log(MOST_NOISE))] * len(sd) + [(-1.0, 1.0)] * (2 * k)
-    options = {"ftol": 1e-8, "gtol": 1e-6, "maxiter": 40}
+    options = {"ftol": 1e-10, "gtol": 1e-7, "maxiter": 40}
     with ThreadPoolExecutor(len(groups)) as pool:
         found = minimize(objective, np.append(sd, np.zeros(2 * k)), method="L-BFGS-B", bounds=bounds, options=options)
     return NoiseFit(*parts(found.x), -float(found.fun))

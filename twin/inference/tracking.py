@@ -121,7 +121,7 @@ def train_noisy(
         weights = trainer.weights.detach().numpy().astype(float)
         rule.load_state_dict(untrained)
     k = len(trials.features)
-    noise, trained = Noise(np.full(k, START), np.full(k, START)), without_learning(rule)
+    noise, trained = Noise(*(np.full(k, sd) for sd in START)), without_learning(rule)
     for _ in range(ROUNDS):
         tracked = track(trained, trials, weights, noise)
         noise = fit_noise(chains(trials, weights, tracked), noise).noise
