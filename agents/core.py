@@ -21,19 +21,18 @@ from agents.rules import RULES, Rule
 
 def core_change(rule: Rule, theta: Tensor, w: Any, x: Any, choice: Any, reward: Any, p: Any) -> Any:
     """Change of the weights w (..., K) in a trial; x as w, the others (..., 1), theta (R, K) natural units."""
-    return rule.update(w, 0.0 * x, 0.0 * p, x, choice, reward, p, *theta)[0] - w
+    return rule.update(w, 0.0, 0.0, x, choice, reward, p, *theta)[0] - w
 
 
 def core_coefficients(rule: Rule, theta: Tensor, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
     """The four numbers of every trial and weight, (..., 4, K); arguments as in `core_change`."""
-    nothing = torch.zeros_like(x)
 
     def change(w: float, p: float) -> Tensor:
-        return core_change(rule, theta, nothing + w, x, choice, reward, nothing[..., :1] + p)
+        return core_change(rule, theta, w, x, choice, reward, p)
 
     constant, half, one, own = change(0.0, 0.0), change(0.0, 0.5), change(0.0, 1.0), change(1.0, 0.0)
     linear, square = 4.0 * half - one - 3.0 * constant, 2.0 * (constant + one) - 4.0 * half
-    return torch.stack([constant, linear, square, own - constant], dim=-2)
+    return torch.stack([part + torch.zeros_like(x) for part in (constant, linear, square, own - constant)], dim=-2)
 
 
 def can_be_core(rule: Rule) -> bool:

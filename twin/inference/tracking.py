@@ -11,9 +11,9 @@ fit the noise levels to the tangent along their paths (`noise_levels`), train th
 begins without a rule: one fitted as if there were no noise has taken the gains into itself.
 
 Measured in the setting of Liu, Geadah & Pillow 2025, Table 4 (1,000 mice x 500 trials, rate a = 2^-4, noise of sd a on every
-update; default network, 40 epochs a round): RMSE of the update on the paper's grid .084 without noise in the fit (.065 in the
-paper), .020 after one round and .017 after two; noise .98 a and .95 a; with 25 epochs a round and other mice, .010 and .94 a.
-Noise a / 2: .032 becomes .015, noise .52 a. Noise a / 4: .008, noise .23 a. No noise: .008 becomes .006, noise .04 a.
+update; default network, two rounds of 25 epochs): RMSE of the update on the paper's grid .0049 (.065 in the paper, without
+noise in the fit), noise .97 a. With 13 epochs a round, noise a / 2: .0042, noise .46 a; a / 4: .0026, .21 a; none: .0038,
+.14 a. Noise of days (20 mice, 12 sessions of some 540 trials, sd .4 and .2 of stimulus and bias weight): .41 and .23.
 
 Compared with EM (smooth the weights by `smoothing`, regress their increments on the covariates, re-estimate the noise from the
 second moments), which a single rate fitted to 30 of these mice shows: the smoothed increments are largely those of the rule
