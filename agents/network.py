@@ -15,16 +15,16 @@ outside it. 100 mice: mean over two seeds; 1,000 mice: one seed, and 13 epochs, 
     no gradient form        .042       1.214       .027       1.181
     p not seen              .052        .551       .029        .414
     silu                    .037        .507       .014        .317
-    relu                    .058        .535
-    initial scale .5        .064        .536
-    ensemble of 4           .035        .516
+    relu                    .058        .535       .020        .215
+    initial scale .5        .064        .536       .042        .315
+    ensemble of 4           .035        .516       .029        .330
     best of 4 restarts      .038        .649
     mice held out           .032        .525
     weight decay .1         .100        .614
     none of it, relu        .484        .600       .309        .639
 
-So core, symmetry, gradient form and p are the default. Silu and tanh do not differ beyond the spread over seeds (.03 for
-REINFORCE, .1 for reward-max), nor do restarts; an ensemble helps little, since its members err alike: the data mislead them.
+So core, symmetry, gradient form and p are the default. Activations do not differ beyond the spread over seeds (.03 for
+REINFORCE, .1 for reward-max), nor do restarts; an ensemble does not help, since its members err alike: the data mislead them.
 A memory is found more easily without a core (`scenarios/paper/fig3.toml`).
 """
 

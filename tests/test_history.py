@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from networks import neural_rule
 
 from agents import RULES, Layout
 from agents.learning import BatchRule
@@ -124,7 +125,7 @@ def test_only_what_remembers_has_a_gap(rule, mixed):
 @pytest.mark.parametrize("name", NEURAL_RULES)
 def test_a_network_without_a_memory_shows_no_gap(name, mixed):
     trials, weights = mixed
-    network = NEURAL_RULES[name](FEATURES, seed=1)
+    network = neural_rule(name, FEATURES, core="static")  # beside a core it would begin by adding nothing
     found = history_gap(agents("window", weights), lambda mice: network.as_mice(weights[mice, 0]), trials, weights, 0)
     assert (found["estimate"] == 0) == (name == "dnnglm")
 
