@@ -33,7 +33,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agents.rules import RULES
+from envs.names import suggest
 
 
 class NetworkForm(BaseModel):
@@ -51,6 +54,13 @@ class NetworkForm(BaseModel):
     mirror: bool = Field(True, description="build in left/right symmetry")
     probability: bool = Field(True, description="let the network see the probability of the right choice")
     core: str = Field("reinforce-baseline", description="closed-form rule to whose change of the weights the network adds")
+
+    @field_validator("core")
+    @classmethod
+    def _known(cls, core: str) -> str:
+        if core not in RULES:
+            raise ValueError(suggest("core", core, RULES))
+        return core
 
 
 class NetworkSettings(NetworkForm):
