@@ -147,3 +147,8 @@ class BatchRule:
         w, eligibility, critic = self.rule.update(w, eligibility, critic, x, choice, reward, p_right, *self.theta)
         new = BatchState(w, eligibility, critic, gradients, rewards, learned)
         return keep(1.0 * (choice >= 0), new, state)
+
+
+def as_mice(rule: Any, theta: Any, initial_weights: Any) -> Any:
+    """M mice of a rule with `init` and `learn`, whatever its kind; theta (M, K, R) is what a closed-form one needs."""
+    return BatchRule(rule, theta, initial_weights) if isinstance(rule, Rule) else rule.as_mice(initial_weights)

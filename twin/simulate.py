@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.features import feature_codes
-from agents.learning import BatchRule, new_memory
+from agents.learning import as_mice, new_memory
 from agents.mouse import sleep
 from agents.rules import Rule
 from agents.theta import Unpacked
@@ -184,8 +184,7 @@ class _Stepped:
     def __init__(self, simulation: Simulation) -> None:
         self.run, u = simulation, simulation.unpacked
         rule = simulation.cohort.learning_rule
-        closed_form = isinstance(rule, Rule)
-        self.agent = BatchRule(rule, u.rule, u.initial_weight) if closed_form else rule.as_mice(u.initial_weight)
+        self.agent = as_mice(rule, u.rule, u.initial_weight)
         self.state = self.agent.init(len(simulation.members))
         self.bodies = Bodies.of(len(simulation.members), len(simulation.codes))
 

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.learning import BatchRule
+from agents.learning import as_mice
 from agents.rules import Rule
-from agents.theta import Layout
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.history import history_gap
 from twin.inference.maximum_likelihood import RuleFit, rule_update
-from twin.inference.models import Fit, NeuralFit
+from twin.inference.models import Fit
+from twin.inference.neural_fit import NeuralFit, neural_update
 
 STIMULI = ("stimulus", "contrast", "scaled_contrast")
 VISITED = 200  # trials drawn from each mouse
@@ -67,9 +67,7 @@ def true_update(cohort: Cohort, theta: np.ndarray, points: Points) -> np.ndarray
     """What the cohort's own rule does to one mouse with parameters theta (P,) at each point, (N, K)."""
     if isinstance(cohort.learning_rule, Rule):
         return rule_update(cohort.layout, theta, *points)
-    mice = cohort.learning_rule.as_mice(points.w)
-    columns = [a[:, None].astype(float) for a in (points.choice, points.reward, np.zeros(len(points.w)))]
-    return mice.learn(mice.init(len(points.w)), points.x, *columns).weights.numpy().astype(float) - points.w
+    return neural_update(cohort.learning_rule, *points)
 
 
 def errors(true: np.ndarray, inferred: np.ndarray) -> dict[str, float]:
@@ -127,21 +125,13 @@ def _history_gap(fit: Fit, cohort: Cohort, theta: np.ndarray, trials: Trials, we
     column, first = stimulus_column(trials.features), weights[:, 0]
 
     def true(mice: np.ndarray) -> Any:
-        return _mice(cohort.learning_rule, cohort.layout, theta[mice], first[mice])
+        return as_mice(cohort.learning_rule, cohort.layout.unpack(theta[mice]).rule, first[mice])
 
     def fitted(mice: np.ndarray) -> Any:
-        if isinstance(fit, RuleFit):
-            return _mice(fit.rule, fit.layout, fit.theta[mice], first[mice])
-        return fit.rule.as_mice(first[mice])
+        of_rule = fit.layout.unpack(fit.theta[mice]).rule if isinstance(fit, RuleFit) else None
+        return as_mice(fit.rule, of_rule, first[mice])
 
     return history_gap(true, fitted, trials, weights, column)
-
-
-def _mice(rule: Any, layout: Layout, theta: np.ndarray, initial_weights: np.ndarray) -> Any:
-    """A rule as an agent; layout and theta are those of a closed-form one."""
-    if isinstance(rule, Rule):
-        return BatchRule(rule, layout.unpack(theta).rule, initial_weights)
-    return rule.as_mice(initial_weights)
 
 
 def _parameters(fit: Fit, cohort: Cohort, rollout: Rollout) -> dict[str, Any]:

@@ -73,16 +73,17 @@ class NeuralFit:
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
         """Change of the weights (N, K) by single trials of a mouse that remembers none before; w, x (N, K), the others (N,)."""
-        return _update(self.rule, w, x, choice, reward)
+        return neural_update(self.rule, w, x, choice, reward)
 
     def spread(self, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray | None:
         """Standard deviation of `update` over the members of an ensemble, (N, K); None if the rule is no ensemble."""
         if not isinstance(self.rule, Ensemble):
             return None
-        return np.std([_update(member, w, x, choice, reward) for member in self.rule.members], axis=0, ddof=1)
+        return np.std([neural_update(member, w, x, choice, reward) for member in self.rule.members], axis=0, ddof=1)
 
 
-def _update(rule: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+def neural_update(rule: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Change of the weights (N, K) by single trials under a neural rule, of mice that remember none before."""
     mice = rule.as_mice(w)
     p = np.full((len(w), 1), np.nan)  # a neural rule makes its own of the weights and features
     after = mice.learn(mice.init(len(w)), x, choice[:, None], reward[:, None], p)
