@@ -7,7 +7,7 @@ only, so the same object is compiled on scalars by numba, takes complex numbers 
 `choice` is 1 for right and 0 for left, so `choice - p_right` is e_y (1 - p_y), the gradient of the log-probability of the
 choice with respect to the logit; `p_right` is the probability before lapses. A rule with a `window` of S trials receives
 the sum of that gradient over the last S trials as `eligibility`, and as `reward` 1 if at least half of those trials were
-rewarded, else 0; the engine keeps the window (`agents.learning`). Trials without a choice change nothing.
+rewarded, else 0; the engine keeps the window (`agents.closed_form`). Trials without a choice change nothing.
 """
 
 from __future__ import annotations

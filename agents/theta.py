@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.behavior import BEHAVIOR
 from agents.features import feature_codes
 from agents.parameters import Parameter
+from agents.response import BEHAVIOR
 from agents.rules import Rule
 from envs.names import suggest
 
@@ -38,7 +38,7 @@ class Unpacked(NamedTuple):
     trial_noise: np.ndarray  # (M, K)
     day_noise: np.ndarray  # (M, K)
     lapses: np.ndarray  # (M, 2) low, high
-    behavior: np.ndarray  # (M, B) the traits of `agents.behavior`, in their order
+    behavior: np.ndarray  # (M, B) the traits of `agents.response`, in their order
 
 
 @dataclass(frozen=True)

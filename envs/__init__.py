@@ -28,8 +28,8 @@ for _id, _protocol in WORLDS.items():
         # The environments check actions and the order of calls themselves; Gymnasium's wrappers would double a step's cost.
         gym.register(
             _id,
-            entry_point="envs.scalar:ChoiceWorldEnv",
-            vector_entry_point="envs.vector:ChoiceWorldVectorEnv",
+            entry_point="envs.gym.scalar:ChoiceWorldEnv",
+            vector_entry_point="envs.gym.vector:ChoiceWorldVectorEnv",
             kwargs={"protocol": _protocol},
             order_enforce=False,
             disable_env_checker=True,

@@ -21,9 +21,9 @@ import numpy as np
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.evaluation.recovery import errors, paper_grid, true_update
-from twin.inference.models import fit
-from twin.scenario import CohortStudy, load
-from twin.simulate import simulate
+from twin.inference.fit import fit
+from twin.simulation import simulate
+from twin.studies.scenario import CohortStudy, load
 
 SCENARIO = Path(__file__).parent / "paper" / "fig2.toml"
 OPTIONS: dict[str, dict[str, Any]] = {

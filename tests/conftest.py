@@ -8,7 +8,7 @@ import pytest
 
 from twin.cohort import Cohort
 from twin.data.trials import Trials
-from twin.simulate import simulate
+from twin.simulation import simulate
 
 REAL_MOUSE = Path(__file__).parent.parent / "../shared/data/ibl_KS014_learning.csv.gz"
 

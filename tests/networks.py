@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.neural import DNNRule
-from agents.neural_rules import NEURAL_RULES
+from agents.neural.networks import DNNRule
+from agents.neural.registry import NEURAL_RULES
 
 FUSED_KINDS = [name for name, kind in NEURAL_RULES.items() if kind.fused]
 

@@ -15,7 +15,7 @@ from agents import RULES, Mouse
 from envs import PROTOCOLS
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
-from twin.simulate import simulate
+from twin.simulation import simulate
 
 MICE, TRIALS, SEED = 2, 1000, 11  # more than one session, so that a night lies within
 EVERY = list(product(RULES, PROTOCOLS))

@@ -9,8 +9,8 @@ from numba import njit
 
 from envs import Protocol, Stage, load_protocol
 from envs.draws import mouse_keys
-from envs.session import new_mice, next_session
-from envs.task import begin_trial, draw, present, score
+from envs.task.session import new_mice, next_session
+from envs.task.trial import begin_trial, draw, present, score
 
 TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
 

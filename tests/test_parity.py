@@ -9,7 +9,7 @@ import pytest
 from parity import CASES, EVERY, SEED, TRIALS, assert_same, by_gymnasium, cohort, columns_of, without_compiler
 
 from agents import RULES, rules
-from twin.simulate import simulate
+from twin.simulation import simulate
 
 
 @pytest.fixture(scope="module")

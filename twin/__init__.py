@@ -1,7 +1,6 @@
 """behavioral-twin: virtual mice that learn, and the inference of how real mice learn.
 
-The public names are loaded when they are first used; torch only with inference. `simulate` and `run` are in the modules of
-the same names: `from twin.simulate import simulate`.
+The public names are loaded when they are first used; torch only with inference.
 """
 
 from __future__ import annotations
@@ -19,28 +18,33 @@ if TYPE_CHECKING:
     from twin.data.rollout import Rollout
     from twin.data.store import read_rollout, write_rollout
     from twin.data.trials import Trials
-    from twin.evaluation.protocols import compare_designs, train_design
+    from twin.evaluation.designs import compare_designs
     from twin.evaluation.recovery import recovery
-    from twin.evaluation.training import simulate_until
-    from twin.inference.models import fit, load_fit, save_fit
-    from twin.scenario import load as load_scenario
+    from twin.inference.fit import fit, load_fit, save_fit
+    from twin.simulation import simulate
+    from twin.simulation.designs import train_design
+    from twin.simulation.until import simulate_until
+    from twin.studies.run import run
+    from twin.studies.scenario import load as load_scenario
 
 _PLACES = {
     "Cohort": "twin.cohort",
     "Protocol": "envs.protocols",
     "Rollout": "twin.data.rollout",
     "Trials": "twin.data.trials",
-    "compare_designs": "twin.evaluation.protocols",
-    "fit": "twin.inference.models",
-    "load_fit": "twin.inference.models",
+    "compare_designs": "twin.evaluation.designs",
+    "fit": "twin.inference.fit",
+    "load_fit": "twin.inference.fit",
     "load_protocol": "envs.protocols",
-    "load_scenario": "twin.scenario:load",
+    "load_scenario": "twin.studies.scenario:load",
     "read_csv": "twin.data.formats.csv",
     "read_rollout": "twin.data.store",
     "recovery": "twin.evaluation.recovery",
-    "save_fit": "twin.inference.models",
-    "simulate_until": "twin.evaluation.training",
-    "train_design": "twin.evaluation.protocols",
+    "save_fit": "twin.inference.fit",
+    "run": "twin.studies.run",
+    "simulate": "twin.simulation",
+    "simulate_until": "twin.simulation.until",
+    "train_design": "twin.simulation.designs",
     "write_rollout": "twin.data.store",
 }
 
@@ -57,7 +61,9 @@ __all__ = [
     "read_csv",
     "read_rollout",
     "recovery",
+    "run",
     "save_fit",
+    "simulate",
     "simulate_until",
     "train_design",
     "write_rollout",

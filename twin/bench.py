@@ -23,8 +23,8 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
-from twin.inference.likelihood import MouseLikelihood
-from twin.simulate import simulate
+from twin.inference.closed_form.likelihood import MouseLikelihood
+from twin.simulation import simulate
 
 
 def bench(quick: bool = False) -> dict[str, Any]:
@@ -120,9 +120,9 @@ def _networks(add: Add, quick: bool) -> None:
     """One forward, backward and step of Adam, fused and by the reference loop."""
     import torch
 
-    from agents.network import NetworkSettings
-    from agents.neural_rules import NEURAL_RULES
-    from twin.inference.unroll import Batch, unroll
+    from agents.neural.registry import NEURAL_RULES
+    from agents.neural.settings import NetworkSettings
+    from twin.inference.neural.unroll import Batch, unroll
 
     trials = 2_000 if quick else 10_000
     cohort = Cohort(mice=12, parameters={"rate": 0.03})
@@ -156,7 +156,7 @@ def _store(add: Add, rollout: Rollout) -> None:
 
 
 def _startup(add: Add) -> None:
-    code = "import twin.run\ntwin.run.simulate(__import__('twin').Cohort(mice=1), trials=1)"
+    code = "import twin, twin.studies.run\ntwin.simulate(twin.Cohort(mice=1), trials=1)"
     seconds = _best(lambda: subprocess.run([sys.executable, "-c", code], check=True), 3)
     add("startup", seconds, "s", "new process to the first trial, warm cache")
     call = [sys.executable, "-m", "twin.cli", "--help"]

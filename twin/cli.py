@@ -89,7 +89,7 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from twin.scenario import load, to_toml
+    from twin.studies.scenario import load, to_toml
 
     study = load(options.scenario, options.set)
     if options.dry_run:
@@ -99,8 +99,8 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from twin.run import read_behavior
-    from twin.scenario import apply_changes, parse
+    from twin.studies.run import read_behavior
+    from twin.studies.scenario import apply_changes, parse
 
     read_behavior(options.data)  # whatever is wrong with the file is said before anything is made
     name = options.data.name.split(".")[0]
@@ -121,8 +121,8 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _run_study(study: Any, out: Path, workers: int) -> None:
-    from twin.run import run
-    from twin.summary import summary
+    from twin.report.tables import summary
+    from twin.studies.run import run
 
     print(summary(run(study, out, progress=True, workers=workers)))
     print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
@@ -155,14 +155,14 @@ def _verify(options: argparse.Namespace) -> None:
         print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
     if protocols:
         from twin.replay import agreement
-        from twin.run import read_behavior
-        from twin.summary import text_table
+        from twin.report.tables import text_table
+        from twin.studies.run import read_behavior
 
         print(*text_table(*agreement(read_behavior(options.file), protocols)), sep="\n")
 
 
 def _report(options: argparse.Namespace) -> None:
-    from twin.scenario import load
+    from twin.studies.scenario import load
 
     _run_study(load(options.folder / "scenario.toml"), options.folder, 1)
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from agents.fitted import KnownRule, is_fit, load_fitted
-from agents.network import RandomNetwork
+from agents.neural.settings import RandomNetwork
 from agents.parameters import parse_value
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
+from twin.inference.card import KnownRule, is_fit, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
 
@@ -61,7 +61,7 @@ class Cohort(BaseModel):
         """The rule, and what a fit knows of its mice."""
         if self.network is None:
             return find_rule(self.rule)
-        from agents.random_network import random_rule  # torch is imported only when a neural rule is used
+        from agents.neural.random_network import random_rule  # torch is imported only when a neural rule is used
 
         return KnownRule(random_rule(self.network, self.features))
 

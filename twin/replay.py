@@ -15,8 +15,8 @@ import numpy as np
 
 from envs.compiled import kernel
 from envs.protocols import Protocol, load_protocol
-from envs.session import new_mice, next_session
-from envs.task import begin_trial, present, score
+from envs.task.session import new_mice, next_session
+from envs.task.trial import begin_trial, present, score
 from twin.data.rollout import Rollout
 
 CONTRAST, LEFT, REPEAT = 4, 2, 1  # what can agree; a candidate with the right contrast is better than any without

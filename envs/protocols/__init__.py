@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from envs.names import suggest
+from envs.protocol import Blocks, Contingency, Protocol, Stage, Transition
 from envs.protocols.advanced import ADVANCED
 from envs.protocols.biased import BIASED, BIASED_HALF_ZERO, EPHYS
 from envs.protocols.constant import CONSTANT
@@ -18,7 +19,6 @@ from envs.protocols.ibl_2019 import IBL_2019
 from envs.protocols.ibl_documented import IBL_DOCUMENTED
 from envs.protocols.ibl_v8 import IBL_V8
 from envs.protocols.paper import LIU_2025
-from envs.protocols.tables import Blocks, Contingency, Protocol, Stage, Transition
 from envs.protocols.toml import toml_text
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -4,8 +4,8 @@ The table here is the rig's default: six contrasts on two sides, equally likely,
 Source: iblrig 8.24.7 `_iblrig_tasks_advancedChoiceWorld`.
 """
 
+from envs.protocol import Contingency, Protocol, Stage
 from envs.protocols.ibl_session import RIG_8_SESSION
-from envs.protocols.tables import Contingency, Protocol, Stage
 
 _ROWS = tuple(
     Contingency(contrast=contrast, side=side) for contrast in (1, 0.5, 0.25, 0.125, 0.0625, 0) for side in ("left", "right")

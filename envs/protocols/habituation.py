@@ -4,7 +4,7 @@ Full contrast on a random side for a normal time of mean 10 and sd 2 s, half a s
 Sessions end after 90 min. Source: iblrig 8.24.7 `_iblrig_tasks_habituationChoiceWorld`.
 """
 
-from envs.protocols.tables import Protocol, Stage
+from envs.protocol import Protocol, Stage
 
 HABITUATION = Protocol(
     name="habituation",

@@ -2,7 +2,7 @@
 
 The contrast sets are those of the documents; what differs:
 
-- An error is repeated if the newly drawn contrast is easy, whatever the failed one was (`envs.debias`), in the last stage
+- An error is repeated if the newly drawn contrast is easy, whatever the failed one was (`envs.task.debias`), in the last stage
   too, and after no-gos. `probability_left` is stored as 1 - m on repeats, m the leftward responses among the last ten,
   over ten from the first trial of a session on, no-gos counting as not leftward.
 - Only trials that were no repeats, and not the last of their session, count to advance, and buffers and counter last
@@ -13,9 +13,9 @@ Not modelled: impulsive control (a lower reward and longer time-out after a fast
 own history calls broken. Sources: iblrig 6.2.5 `adaptive.py`, `trial_params.py`, the same from 4.0.0 to 7.2.6.
 """
 
+from envs.protocol import Protocol
 from envs.protocols.ibl_documented import IBL_DOCUMENTED
 from envs.protocols.ibl_session import RIG_6_SESSION
-from envs.protocols.tables import Protocol
 
 IBL_2019 = Protocol(
     name="ibl-2019",

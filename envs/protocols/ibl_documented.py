@@ -7,8 +7,8 @@ the last ten responses, and a random side on zero-contrast trials. A no-go is no
 doi:10.6084/m9.figshare.11634729.
 """
 
+from envs.protocol import Protocol, Stage, Transition
 from envs.protocols.ibl_session import RIG_6_SESSION
-from envs.protocols.tables import Protocol, Stage, Transition
 
 IBL_DOCUMENTED = Protocol(
     name="ibl-documented",

@@ -11,9 +11,9 @@ Not modelled: the signed contrast is drawn in one, whose probabilities are those
 Sources: iblrig 8.24.7 `base_choice_world.py`, `choiceworld.py`, `_iblrig_tasks_trainingChoiceWorld/task.py`.
 """
 
+from envs.protocol import Protocol
 from envs.protocols.ibl_documented import IBL_DOCUMENTED
 from envs.protocols.ibl_session import RIG_8_SESSION
-from envs.protocols.tables import Protocol
 
 IBL_V8 = Protocol(
     name="ibl-v8",

@@ -4,7 +4,7 @@ The paper's values run from -2 to 2 in steps of .25; here they are contrasts fro
 brings them back. A zero stimulus is rewarded on either side, at random.
 """
 
-from envs.protocols.tables import Protocol, Stage
+from envs.protocol import Protocol, Stage
 
 LIU_2025 = Protocol(
     name="liu-2025",

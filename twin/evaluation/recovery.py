@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.learning import as_mice
+from agents.closed_form import as_mice
 from agents.rules import Rule
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
-from twin.evaluation.history import history_gap
-from twin.inference.maximum_likelihood import RuleFit, rule_update
-from twin.inference.models import Fit
-from twin.inference.neural_fit import NeuralFit, neural_update
+from twin.evaluation.memory_probe import history_gap
+from twin.inference.closed_form.rule_fit import RuleFit, rule_update
+from twin.inference.fit import Fit
+from twin.inference.neural.neural_fit import NeuralFit, neural_update
 
 STIMULI = ("stimulus", "contrast", "scaled_contrast")
 VISITED = 200  # trials drawn from each mouse

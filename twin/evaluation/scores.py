@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from twin.data.trials import Trials
-from twin.inference.models import Fit, fit
+from twin.inference.fit import Fit, fit
 
 CHANCE = float(np.log(0.5))
 BLOCK = 50  # trials over which differences are pooled before their standard error, since neighbours are alike

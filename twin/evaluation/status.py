@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from twin.evaluation.psychometric_kernels import fit_counts
-from twin.evaluation.psychometrics import STATUS as STATUS_BOUNDS
+from twin.evaluation.psychometric.curve import STATUS as STATUS_BOUNDS
+from twin.evaluation.psychometric.kernels import fit_counts
 from twin.evaluation.session_summary import (
     ALL_TRIALS,
     BLOCK_20,

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.network import NetworkSettings, TinyRNNSettings, TransformerSettings
+from agents.neural.settings import NetworkSettings, TinyRNNSettings, TransformerSettings
 from agents.rules import RULES
 from envs.names import suggest
 

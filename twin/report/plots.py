@@ -23,8 +23,8 @@ from agents.rules import RULES
 from agents.theta import TRAITS
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
-from twin.evaluation.behavior import FIRST_LAST
-from twin.evaluation.psychometrics import psychometric
+from twin.evaluation.performance import FIRST_LAST
+from twin.evaluation.psychometric.curve import psychometric
 from twin.evaluation.session_summary import EASY_CONTRAST
 from twin.report.plots_behavior import Z95, choices, easy_performance, ends, stage_fractions
 from twin.report.plots_rules import Update, UpdateGrid, recovery_limits, update_grid

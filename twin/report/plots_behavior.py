@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.data.rollout import Rollout
-from twin.evaluation import behavior
-from twin.evaluation.behavior import FIRST_LAST, session_in_order
-from twin.evaluation.psychometrics import Psychometric, fit_psychometric, summarise
+from twin.evaluation import performance as behavior
+from twin.evaluation.performance import FIRST_LAST, session_in_order
+from twin.evaluation.psychometric.curve import Psychometric, fit_psychometric, summarise
 from twin.evaluation.session_summary import EASY_CONTRAST
 
 FIT_LEVELS = 4  # a curve of four parameters needs as many contrasts

@@ -1,5 +1,0 @@
-"""Back-propagation of neural rules through every trial, by compiled kernels on the CPU."""
-
-from agents.fused.unroll import Correction, dnn_unroll, gru_unroll
-
-__all__ = ["Correction", "dnn_unroll", "gru_unroll"]

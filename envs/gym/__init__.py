@@ -1,0 +1,1 @@
+"""The task as Gymnasium environments: thin users of `envs.task.trial`."""

@@ -1,0 +1,202 @@
+"""ChoiceWorldVectorEnv: many mice of the IBL task as one Gymnasium vector environment, stepped by one compiled loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs.compiled import kernel
+from envs.draws import mouse_key
+from envs.gym.render import frame, line
+from envs.gym.world import (
+    FINISHED,
+    NO_GO,
+    RENDER_MODES,
+    RESPONSE_TIME,
+    STANDING,
+    Told,
+    begin_session,
+    check_action,
+    check_render_mode,
+    find_protocol,
+    session_is_over,
+    stage_option,
+    step_mouse,
+)
+from envs.protocols import Protocol
+from envs.task.session import new_mice
+
+
+@kernel
+def _first_bad(actions: np.ndarray, over: np.ndarray, resets: bool) -> int:
+    """First mouse that cannot be stepped, or -1; where `resets`, the action of one that is over does not matter."""
+    for m in range(actions.shape[0]):
+        if over[m]:
+            if not resets:
+                return m
+        elif actions[m] < 0 or actions[m] > NO_GO:
+            return m
+    return -1
+
+
+@kernel
+def _begin_sessions(rig: Any, mice: Any, mask: np.ndarray, stage: int) -> None:
+    for m in range(mask.shape[0]):
+        if mask[m]:
+            begin_session(rig, mice, m, stage)
+
+
+@kernel
+def _step_mice(rig: Any, mice: Any, actions: np.ndarray, seconds: np.ndarray, over: np.ndarray, told: Any) -> None:
+    """One step of every mouse; one whose session is over begins the next instead."""
+    for m in range(actions.shape[0]):
+        if over[m]:
+            begin_session(rig, mice, m, -1)
+            told.contrast[m], told.over[m] = mice[m].contrast, False
+            told.stage[m], told.session[m], told.gain[m] = mice[m].stage, mice[m].session, mice[m].gain
+            continue
+        (
+            told.contrast[m],
+            told.reward[m],
+            told.over[m],
+            told.correct_side[m],
+            told.probability_left[m],
+            told.is_repeat[m],
+            told.choice[m],
+            told.response_time[m],
+            told.water_ul[m],
+            told.stage[m],
+            told.session[m],
+            told.trial[m],
+            told.clock[m],
+            told.gain[m],
+        ) = step_mouse(rig, mice, m, actions[m], seconds[m])
+
+
+class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """The rigs of M mice; mouse i does the trials of a `ChoiceWorldEnv` with `mouse=i` and the same seed, bit for bit.
+
+    Observations (M, 1), actions (M,), rewards (M,), infos as arrays (M,) with Gymnasium's masks: `_stage` says for which
+    mice `stage` is given. By default nothing resets by itself (AutoresetMode.DISABLED): mice at the end of a session are
+    reset by `reset(options={"reset_mask": truncated})`. With AutoresetMode.NEXT_STEP the step after the last begins
+    their next session, whatever their action.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium's own declaration)
+        "render_modes": RENDER_MODES,
+        "render_fps": 1,
+        "autoreset_mode": AutoresetMode.DISABLED,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        protocol: Protocol | str = "ibl-documented",
+        response_time: float = RESPONSE_TIME,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
+        render_mode: str | None = None,
+    ) -> None:
+        check_render_mode(render_mode)
+        mode = AutoresetMode(autoreset_mode)
+        if mode not in (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP):
+            raise ValueError(f"autoreset_mode {mode.value!r}; expected DISABLED or NEXT_STEP")
+        self.protocol = find_protocol(protocol)
+        self.num_envs, self.response_time, self.render_mode = num_envs, response_time, render_mode
+        self.metadata = self.metadata | {"autoreset_mode": mode}
+        self.single_observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.single_action_space = gym.spaces.Discrete(3)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._resets = mode == AutoresetMode.NEXT_STEP
+        self._rig = self.protocol.record
+        self._mice: Any = None
+        self._over = np.ones(num_envs, bool)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """Keys of the current mice, (M,) uint64."""
+        return self._mice["key"].copy()
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a session of every mouse, or of those in `options["reset_mask"]`; `seed` as in `ChoiceWorldEnv`."""
+        stage = stage_option(self.protocol, options)
+        mask = self._mask((options or {}).get("reset_mask"))
+        self._seed(seed, mask)
+        _begin_sessions(self._rig, self._mice, mask, stage)
+        self._over[mask] = False
+        mice = self._mice
+        columns = {name: "session_trial" if name == "trial" else name for name in (*STANDING, "key")}
+        standing = {name: mice[column].copy() for name, column in columns.items()}
+        return mice["contrast"][:, None].copy(), _masked(standing, mask)
+
+    def _mask(self, given: Any) -> np.ndarray:
+        if given is None:
+            return np.ones(self.num_envs, bool)
+        mask = np.asarray(given)
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise ValueError(f"reset_mask {given!r}; expected {self.num_envs} truth values, at least one of them true")
+        if self._mice is None:
+            raise RuntimeError("the first reset() must be of all mice: leave out reset_mask")
+        return mask.copy()
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
+        """New mice where a seed is given, and everywhere at the first reset."""
+        if seed is None and self._mice is not None:
+            return
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+        if seed is None:
+            seed = int(self.np_random.integers(2**32))
+        seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} mice; give one number, or one for each")
+        if self._mice is None:
+            self._mice = new_mice(self._rig[0], np.zeros(self.num_envs, np.uint64))
+            seeds = [int(self.np_random.integers(2**32)) if s is None else s for s in seeds]
+        for m in np.flatnonzero(mask & [s is not None for s in seeds]):
+            self._mice[m : m + 1] = new_mice(self._rig[0], np.array([mouse_key(seeds[m], m)], np.uint64))
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """A choice of every mouse, (M,), all after `response_time` seconds."""
+        return self.respond(actions, self.response_time)
+
+    def respond(
+        self, actions: np.ndarray, response_times: np.ndarray | float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As `step`, each mouse (M,) so many seconds after its stimulus appeared."""
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
+            raise ValueError(f"actions {actions.dtype} of shape {actions.shape}; expected {self.num_envs} integers")
+        actions = actions.astype(np.int64)
+        seconds = np.broadcast_to(np.asarray(response_times, float), (self.num_envs,)).copy()
+        bad = _first_bad(actions, self._over, self._resets)
+        if bad >= 0:
+            if not self._over[bad]:
+                check_action(int(actions[bad]), int(bad))
+            raise session_is_over(int(bad))
+        told, stepped = Told.of(self.num_envs), ~self._over
+        _step_mice(self._rig, self._mice, actions, seconds, self._over, told)
+        self._over = told.over.copy()
+        finished, standing = ({name: getattr(told, name) for name in names} for names in (FINISHED, STANDING))
+        infos = _masked(finished, stepped) | _masked(standing, np.ones(self.num_envs, bool))
+        return told.contrast[:, None], told.reward, np.zeros(self.num_envs, bool), told.over, infos
+
+    def render(self) -> tuple[Any, ...] | None:
+        """What each mouse sees, as in `ChoiceWorldEnv.render`."""
+        if self.render_mode is None:
+            return None
+        if self._mice is None:
+            raise RuntimeError("nothing is shown yet; call reset() before render()")
+        return tuple((line if self.render_mode == "ansi" else frame)(mouse) for mouse in self._mice)
+
+
+def _masked(values: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
+    """Arrays of info with Gymnasium's mask beside each."""
+    return values | dict.fromkeys([f"_{name}" for name in values], mask)

@@ -1,0 +1,69 @@
+"""Prediction of mice that a model was not fitted to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twin.cli import main
+from twin.cohort import Cohort
+from twin.data.store import write_rollout
+from twin.data.trials import Trials
+from twin.evaluation.cross_validation import held_out_scores, of_new_mice
+from twin.inference.fit import fit
+from twin.simulation import simulate
+
+
+@pytest.fixture(scope="module")
+def rollout():
+    """Six mice that learn fast; none differs from another."""
+    return simulate(Cohort(mice=6, parameters={"rate": 0.15}), trials=500, seed=2)
+
+
+def test_a_new_mouse_is_the_median_one(small):
+    trials = small[2]
+    old, new = trials.of_mice([0, 1, 2]), trials.of_mice([3])
+    fitted = fit(old, "reinforce-baseline")
+    guess = of_new_mice(fitted, new)
+    assert guess.theta[0] == pytest.approx(np.median(fitted.theta, axis=0))
+    network = fit(old, "dnnglm", epochs=2, hidden=6)
+    assert of_new_mice(network, new).initial_weights[0] == pytest.approx(np.median(network.initial_weights, axis=0))
+    own = of_new_mice(fit(old, "dnnglm", epochs=1, hidden=6, initial="first-trials"), new)
+    assert own.initial_weights[0] == pytest.approx(fit(new.first(100), "static-glm").weights(new)[0, 0])
+
+
+def test_score_by_hand(small):
+    trials = small[2]
+    found = held_out_scores(trials, "reinforce", 4, seed=0)
+    each = []
+    for m in range(4):
+        rest = [i for i in range(4) if i != m]
+        ll = of_new_mice(fit(trials.of_mice(rest), "reinforce"), trials.of_mice([m])).log_likelihood(trials.of_mice([m]))
+        each.append(ll.sum() / trials.mask[m].sum())
+    assert found["heldout_ll_per_trial"] == pytest.approx(np.mean(each))
+    assert found["heldout_se"] == pytest.approx(np.std(each, ddof=1) / 2)
+
+
+def test_learning_predicts_new_mice_better_than_none(rollout):
+    trials = Trials.from_rollout(rollout)
+    scores = {model: held_out_scores(trials, model, 3)["heldout_ll_per_trial"] for model in ("static-glm", "reinforce")}
+    assert scores["reinforce"] > scores["static-glm"] + 0.01
+
+
+def test_folds_must_fit_the_mice(small):
+    for folds in (1, 5):
+        with pytest.raises(ValueError, match=f"folds = {folds}: with 4 mice expected 2 to 4"):
+            held_out_scores(small[2], "reinforce", folds)
+
+
+def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
+    write_rollout(rollout, tmp_path / "mice.h5")
+    command = ["fit", str(tmp_path / "mice.h5"), "--folds", "2", "--out", str(tmp_path / "out")]
+    models = ["--model", "reinforce", "--model", "dnnglm", "--set", "dnnglm.epochs=2", "--set", "dnnglm.hidden=6"]
+    assert main([*command, *models]) in (0, None)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())["models"]
+    assert all(np.log(0.5) < results[m]["heldout_ll_per_trial"] < 0 for m in ("reinforce", "dnnglm"))
+    assert "log-lik/trial new mice" in capsys.readouterr().out

@@ -1,0 +1,305 @@
+"""Designs compared: survival with censoring, paired differences, rankings, and the command that runs it all."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from envs import load_protocol
+from twin.cli import main
+from twin.cohort import Cohort
+from twin.data.store import write_rollout
+from twin.evaluation.designs import COSTS, Days, Outcome, compare_designs, describe_design
+from twin.evaluation.status import Status
+from twin.evaluation.survival import band, logrank_p, median_time, survival
+from twin.report.plots_designs import paired_differences, survival_curves
+from twin.simulation import designs, simulate
+from twin.simulation.designs import train_design
+from twin.studies.scenario import ScenarioError, parse
+
+SCENARIO = """
+kind = "protocols"
+name = "small"
+[cohort]
+mice = 6
+parameters.rate = { distribution = "lognormal", median = 0.03, sigma = 0.5 }
+[run]
+until = "trained_1a"
+horizon = 5
+[designs.on]
+base = "ibl-2019"
+[designs.off]
+base = "ibl-2019"
+every_stage.debias = false
+[designs.on-again]
+base = "ibl-2019"
+"""
+TABLE = {
+    "kind": "protocols",
+    "name": "small",
+    "cohort": {"mice": 2},
+    "run": {"until": "trained_1b", "horizon": 5},
+    "designs": {"a": {"base": "ibl-2019"}, "b": {"base": "ibl-2019"}},
+}
+
+
+def outcome(sessions, reached=None, horizon=10):
+    """An outcome whose other costs follow from the sessions; those at the horizon have not reached the status."""
+    sessions = np.asarray(sessions, float)
+    reached = sessions < horizon if reached is None else np.asarray(reached)
+    return Outcome(reached, np.zeros(len(sessions), bool), sessions, 500 * sessions, 900 * sessions, 0.75 * sessions)
+
+
+def kaplan_meier(times, reached, grid):
+    """By the definition: the product over event times of 1 - events / mice still watched."""
+    steps = [(t, 1 - np.sum((times == t) & reached) / np.sum(times >= t)) for t in np.unique(times[reached])]
+    return np.array([np.prod([factor for t, factor in steps if t <= g]) for g in grid])
+
+
+def test_survival_by_hand():
+    times, reached = np.array([1.0, 2.0, 2.0, 4.0]), np.array([True, True, False, True])
+    assert survival(times, reached, np.arange(5)) == pytest.approx([1, 0.75, 0.5, 0.5, 0])
+    assert median_time(times, reached) == 2
+    assert median_time(times, np.array([True, False, False, False])) is None
+    assert median_time(times, np.zeros(4, bool)) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_survival_agrees_with_its_definition(seed):
+    random = np.random.default_rng(seed)
+    times, reached = random.integers(1, 30, 80).astype(float), random.random(80) < 0.6
+    assert survival(times, reached, np.arange(31)) == pytest.approx(kaplan_meier(times, reached, np.arange(31)))
+
+
+def test_band_is_that_of_a_fraction():
+    low, high = band(np.array([1.0, 0.3]), 40)
+    for i, k in enumerate((40, 12)):
+        interval = binomtest(k, 40).proportion_ci(method="wilson")
+        assert (low[i], high[i]) == (interval.low, interval.high)
+
+
+def test_logrank_knows_equal_empty_and_different_samples():
+    a = np.array([3.0, 4, 5, 9, 9, 9]), np.array([True, True, True, False, False, False])
+    never = np.full(6, 9.0), np.zeros(6, bool)
+    assert logrank_p(a, a) == 1
+    assert logrank_p(never, never) is None
+    assert 0 < logrank_p(a, never) < 0.1
+
+
+def test_outcome_counts_to_the_status_or_to_the_horizon():
+    status = [Status.IN_TRAINING, Status.TRAINED_1B, Status.IN_TRAINING, Status.IN_TRAINING, Status.UNTRAINABLE]
+    ones = np.ones(5)
+    days = Days(np.array([0, 2, 5]), np.array([300, 500, 10, 20, 30]), np.array(status, np.int8), 100 * ones, 3600 * ones)
+    result = Outcome.of(days, "trained_1b")
+    assert result.reached.tolist() == [True, False]
+    assert result.untrainable.tolist() == [False, True]
+    assert result.costs.tolist() == [[2, 800, 200, 2], [3, 60, 300, 3]]
+
+
+def test_mean_sessions_is_the_area_under_the_survival_curve():
+    random = np.random.default_rng(1)
+    one = outcome(random.integers(2, 11, 50))
+    design = describe_design(one, 10)
+    assert design["mean_sessions"] == pytest.approx(np.sum(design["survival"][:-1]))
+    assert design["survival"][-1] == pytest.approx(1 - design["fraction_trained"])
+
+
+def test_constant_shift_is_found_exactly_and_ranked_with_certainty():
+    sessions = np.random.default_rng(2).integers(2, 7, 40)
+    results = compare_designs({"slow": outcome(sessions + 2), "fast": outcome(sessions)}, 10)
+    (pair,) = results["comparisons"]
+    assert (pair["difference"], pair["ci95"]) == (2, [2, 2])
+    assert pair["trials"] == {"difference": 1000, "ci95": [1000, 1000]}
+    assert (pair["a_faster"], pair["b_faster"]) == (0, 1)
+    assert [(r["design"], r["probability_best"]) for r in results["ranking"]] == [("fast", 1), ("slow", 0)]
+
+
+def test_interval_of_a_difference_is_as_wide_as_its_standard_error_says():
+    random = np.random.default_rng(3)
+    a, b = random.integers(2, 10, 300), random.integers(2, 10, 300)
+    (pair,) = compare_designs({"a": outcome(a), "b": outcome(b)}, 10)["comparisons"]
+    half = 1.96 * np.std(a - b) / np.sqrt(300)
+    assert pair["ci95"] == pytest.approx([np.mean(a - b) - half, np.mean(a - b) + half], abs=0.08 * half)
+    assert compare_designs({"a": outcome(a), "b": outcome(b)}, 10)["comparisons"] == [pair]
+
+
+def test_fewer_than_half_trained_have_no_median():
+    design = describe_design(outcome([3, 4, 10, 10, 10]), 10)
+    assert (design["fraction_trained"], design["median_sessions"], design["median_trials"]) == (0.4, None, None)
+
+
+def test_nobody_trained_is_still_a_result():
+    results = compare_designs({"a": outcome([10, 10, 10]), "b": outcome([10, 10, 10])}, 10)
+    (pair,) = results["comparisons"]
+    assert (pair["difference"], pair["p"], pair["p_paired"]) == (0, None, 1)
+    assert results["designs"]["a"]["survival"] == [1] * 11
+    survival_curves(results["designs"], "trained_1b")
+    paired_differences({"a": np.full(3, 10.0), "b": np.full(3, 10.0)}, results["comparisons"], 10)
+
+
+COHORT = Cohort(mice=5, parameters={"rate": {"distribution": "lognormal", "median": 0.03, "sigma": 0.4}})
+
+
+def test_groups_and_workers_change_nothing(monkeypatch):
+    settings = {"until": "trained_1a", "horizon": 4}
+    one = train_design(COHORT, load_protocol("ibl-2019"), **settings)
+    monkeypatch.setattr(designs, "MICE_PER_JOB", 2)
+    two = train_design(COHORT, load_protocol("ibl-2019"), workers=1, **settings)
+    for a, b in zip(one, two, strict=True):
+        assert (a == b).all()
+
+
+def test_designs_that_differ_after_stage_3_give_the_same_trials_until_then():
+    table = load_protocol("ibl-documented").table()
+    late = [stage | ({"debias": False} if number > 3 else {}) for number, stage in enumerate(table["stages"])]
+    a = simulate(COHORT, "ibl-documented", trials=4000)
+    b = simulate(COHORT, load_protocol("ibl-documented", stages=late), trials=4000)
+    differ = 0
+    for m in range(COHORT.mice):
+        rows = a.of_mouse(m)
+        beyond = np.flatnonzero(a.stage[rows] > 3)
+        assert len(beyond)
+        common = slice(rows.start, rows.start + int(beyond[0]))
+        for name in a.columns:
+            assert (a.columns[name][common] == b.columns[name][common]).all()
+        assert (a.weights[common] == b.weights[common]).all()
+        differ += (a.choice[rows] != b.choice[rows]).any()
+    assert differ > 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("designs")
+    (folder / "small.toml").write_text(SCENARIO)
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
+    return folder
+
+
+def test_results_of_a_run(finished):
+    results = json.loads((finished / "run/results.json").read_text())
+    assert (results["kind"], results["mice"], results["until"], results["horizon"]) == ("protocols", 6, "trained_1a", 5)
+    assert list(results["designs"]) == ["on", "off", "on-again"]
+    keys = {"fraction_trained", "fraction_untrainable", "median_sessions", "median_trials", "water_ul", "hours", "survival"}
+    for design in results["designs"].values():
+        assert keys <= design.keys()
+        assert len(design["survival"]) == 6
+        assert all(a >= b for a, b in pairwise(design["survival"]))
+    assert [(c["a"], c["b"]) for c in results["comparisons"]] == [("on", "off"), ("on", "on-again"), ("off", "on-again")]
+    assert sum(r["probability_best"] for r in results["ranking"]) == pytest.approx(1)
+    assert {p.name for p in (finished / "run/figures").iterdir()} == {"survival.png", "differences.png"}
+    assert "probability that it needs fewest" in (finished / "run/report.html").read_text()
+
+
+def test_design_compared_with_itself_differs_by_zero_in_every_mouse(finished):
+    on, again = (np.load(finished / f"run/designs/{name}.npz") for name in ("on", "on-again"))
+    for column in Days._fields:
+        assert (on[column] == again[column]).all()
+    results = json.loads((finished / "run/results.json").read_text())
+    (pair,) = [c for c in results["comparisons"] if (c["a"], c["b"]) == ("on", "on-again")]
+    assert (pair["difference"], pair["ci95"], pair["p_paired"], pair["a_faster"]) == (0, [0, 0], 1, 0)
+    assert all(pair[cost] == {"difference": 0, "ci95": [0, 0]} for cost in COSTS[1:])
+
+
+def test_run_again_trains_only_under_what_is_missing(finished, capsys):
+    run, before = finished / "run", json.loads((finished / "run/results.json").read_text())
+    kept = (run / "designs/on.npz").stat().st_mtime_ns
+    (run / "designs/off.npz").unlink()
+    (run / "designs/on-again.npz").write_bytes((run / "designs/on.npz").read_bytes()[:100])
+    assert main(["run", str(finished / "small.toml"), "--out", str(run)]) == 0
+    assert "fewest sessions" in capsys.readouterr().out
+    after = json.loads((run / "results.json").read_text())
+    assert {k: v for k, v in after.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
+    assert (run / "designs/on.npz").stat().st_mtime_ns == kept
+    log = (run / "log.txt").read_text()
+    assert [log.count(f"6 mice under {name} in") for name in ("on", "off", "on-again")] == [1, 2, 2]
+    assert "training under on-again again" in log
+
+
+def test_figures_tell_what_was_computed():
+    sessions = {"a": np.array([3.0, 5, 10, 10]), "b": np.array([2.0, 5, 8, 10]), "c": np.array([4.0, 6, 9, 10])}
+    results = compare_designs({name: outcome(values) for name, values in sessions.items()}, 10)
+    ax = survival_curves(results["designs"], "trained_1b").axes[0]
+    lines = {str(line.get_label()).split("\n")[0]: line for line in ax.lines}
+    for name in sessions:
+        assert np.asarray(lines[name].get_ydata()) == pytest.approx(results["designs"][name]["survival"])
+    ax = paired_differences(sessions, results["comparisons"], 10).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "b"]
+    texts = [text.get_text() for text in ax.texts]
+    assert "50 % faster\n50 % the same\n0 % slower" in texts[0] and texts[0].startswith("mean −0.75 [")
+    assert "25 % faster\n25 % the same\n50 % slower" in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"designs": {"a": {"base": "ibl-2019"}}}, "designs: 1 design; give two or more"),
+        (
+            {"designs": TABLE["designs"] | {"c": {"base": "ibl2019"}}},
+            "designs.c: unknown protocol 'ibl2019'; did you mean 'ibl-2019'",
+        ),
+        (
+            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "sesion_trials": 3}}},
+            r"unknown key in \[designs.c\]: 'sesion_trials'; did you mean 'session_trials'",
+        ),
+        (
+            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "every_stage": {"debia": False}}}},
+            "designs.c: unknown key in every_stage: 'debia'; did you mean 'debias'",
+        ),
+        (
+            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "every_stage": {"advance": {"corect": 4}}}}},
+            "unknown key in every_stage.advance: 'corect'; did you mean 'correct'",
+        ),
+        (
+            {"designs": TABLE["designs"] | {"c": {"base": "habituation"}}},
+            "designs.c: run.until: status 'trained_1b' cannot be reached: the habituation sessions",
+        ),
+        ({"run": {"until": "trained_1b"}}, "key 'run.horizon' is missing"),
+        ({"run": {"until": "trained", "horizon": 5}}, "run.until: unknown status 'trained'; did you mean 'trained_1"),
+    ],
+)
+def test_wrong_designs_are_refused_by_key(change, message):
+    with pytest.raises(ScenarioError, match=message) as caught:
+        parse(TABLE | change, "x.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_change_of_every_stage_changes_the_stages_that_have_it():
+    changed = load_protocol("ibl-documented", every_stage={"debias": False, "advance": {"correct": 45}})
+    assert not any(stage.debias for stage in changed.stages)
+    assert [stage.advance.correct for stage in changed.stages[:-1]] == [45] * 5
+    assert changed.stages[-1].advance is None
+    assert changed.stages[1].advance.contrasts == (0.25,)
+
+
+def test_sessions_are_told_which_protocol_they_followed(tmp_path, capsys):
+    write_rollout(simulate(Cohort(mice=2, rule="static"), "ibl-2019", sessions=2), tmp_path / "x.h5")
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", "--against", "ibl-v8"]) == 0
+    first, header, *rows = capsys.readouterr().out.splitlines()
+    assert "whole and unchanged" in first
+    assert header.split() == ["mouse", "session", "trials", "ibl-2019", "ibl-v8", "best"]
+    assert [row.split()[:2] for row in rows] == [[f"mouse-000{m}", s] for m in (0, 1) for s in "12"]
+    assert all(row.split()[3] == "1.000" and float(row.split()[4]) < 0.9 and row.split()[5] == "ibl-2019" for row in rows)
+
+
+def test_verify_says_which_protocol_there_is_not(tmp_path, capsys):
+    write_rollout(simulate(Cohort(mice=1, rule="static"), trials=10), tmp_path / "x.h5")
+    for wrong, message in (
+        ("ibl2019", "did you mean 'ibl-2019'"),
+        ("none.toml", "No such file"),
+        ("advanced", "nothing to replay"),
+    ):
+        assert main(["verify", str(tmp_path / "x.h5"), "--against", wrong]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
+def test_real_mouse_followed_the_rigs_of_2019(real_mouse, capsys):
+    assert main(["verify", str(real_mouse), "--against", "ibl-documented", "--against", "ibl-2019"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 15
+    assert all(row.split()[-1] == "ibl-2019" and row.split()[4] == "1.000" for row in rows)

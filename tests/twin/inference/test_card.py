@@ -1,0 +1,165 @@
+"""Fitted rules of every kind put back into a cohort: the mice of the fit, and their trials by a loop of one's own."""
+
+from __future__ import annotations
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from networks import neural_rule
+
+import envs  # noqa: F401  registers the environments
+from agents import RULES, Layout, Mouse
+from agents.neural.ensemble import Ensemble
+from agents.neural.registry import NEURAL_RULES
+from agents.policy import with_lapses
+from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, normal, uniform
+from twin.cohort import Cohort
+from twin.data.trials import Trials
+from twin.inference.closed_form.rule_fit import RuleFit
+from twin.inference.fit import fit, save_fit
+from twin.inference.neural.neural_fit import NeuralFit
+from twin.inference.neural.trainer import History
+from twin.inference.noise.levels import Noise
+from twin.simulation import simulate
+
+SEEN = ("stimulus", "bias", "previous_choice")
+FITTED, MICE, TRIALS, SEED = 2, 3, 1100, 4  # more than one session, and a third mouse that is the first again
+NOISE = Noise(np.array([0.02, 0.03, 0.0]), np.array([0.2, 0.1, 0.0]))
+CLOSED_FORM = [*[(rule, rule) for rule in RULES if rule != "static"], ("static-glm", "static"), ("random-walk", "static")]
+
+
+def fit_of_rule(model: str, rule: str) -> RuleFit:
+    """A fit whose numbers are at random, with every trait in use."""
+    draw, layout = np.random.default_rng(1), Layout(RULES[rule], SEEN)
+    theta = np.tile(layout.defaults(), (FITTED, 1))
+    for name in (*(p.name for p in layout.rule.parameters), "initial_weight", "day_noise", "lapse_high"):
+        columns = layout.index(name)
+        theta[:, columns] += draw.uniform(0.01, 0.1, (FITTED, len(columns)))
+    theta[:, layout.index("trial_noise")] = 0.02
+    unknown, ids = np.full((*theta.shape, 2), np.nan), tuple("ab")
+    return RuleFit(layout, theta, unknown, np.zeros(FITTED), np.ones(FITTED, bool), ids, model, {"noise": True})
+
+
+def fit_of_network(kind: str, noise: Noise | None = None, members: int = 1, **settings) -> NeuralFit:
+    """A network at random whose updates are large enough to matter, or an ensemble of them, as if it had been fitted."""
+    rules = [neural_rule(kind, SEEN, seed, hidden=8, initial_scale=0.3, **settings) for seed in range(members)]
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        for rule in rules:
+            torch.nn.init.normal_(rule.readout.weight, std=0.3)
+    first, histories = np.random.default_rng(1).normal(size=(FITTED, 3)), (History([0.6], [0.6], 0),) * members
+    rule = rules[0] if members == 1 else Ensemble(rules)
+    return NeuralFit(rule.eval(), first, tuple("ab"), kind, histories, {}, noise)
+
+
+def cohort_of(done: RuleFit | NeuralFit, folder, **settings) -> Cohort:
+    save_fit(done, folder, {"seconds": 1.0})
+    return Cohort(mice=MICE, rule=str(folder), **settings)
+
+
+@pytest.mark.parametrize(("model", "rule"), CLOSED_FORM)
+def test_closed_form_fit_is_its_mice_in_a_gymnasium_loop(model, rule, tmp_path):
+    done = fit_of_rule(model, rule)
+    cohort = cohort_of(done, tmp_path / "fit")
+    assert cohort.learning_rule is RULES[rule]
+    rollout = simulate(cohort, "ibl-documented", trials=TRIALS, seed=SEED, driver="fused")
+    assert (rollout.theta == done.theta[[0, 1, 0]]).all()
+    for m in range(MICE):
+        env = gym.make("IBL/TrainingChoiceWorld-v0", protocol="ibl-documented", mouse=m)
+        observation, info = env.reset(seed=SEED)
+        mouse = Mouse(RULES[rule], SEEN, key=info["key"], theta=done.theta[m % FITTED])
+        mouse.start_session()
+        choices, weights = [], []
+        for _ in range(TRIALS):
+            weights.append(mouse.weights)
+            action = mouse.act(observation)
+            observation, reward, _, truncated, info = env.unwrapped.respond(action, mouse.response_time)
+            choices.append(info["choice"])
+            mouse.learn(reward, info["choice"])
+            if truncated:
+                observation, info = env.reset()
+                mouse.start_session()
+        assert (rollout.choice[rollout.of_mouse(m)] == choices).all()
+        assert (rollout.weights[rollout.of_mouse(m)] == np.array(weights, np.float32)).all()
+
+
+def assert_is_played_by(done: NeuralFit, rollout, lapses: tuple[float, float]) -> None:
+    """Fail unless weights and choices are, bit for bit, what the network that was never saved makes of the same stimuli."""
+    trials, noise = Trials.from_rollout(rollout, SEEN), done.noise or Noise(np.zeros(3), np.zeros(3))
+    state = done.rule.init(MICE)
+    w = done.initial_weights[[0, 1, 0]].astype(np.float32).astype(float)
+    for t in range(TRIALS):
+        recorded = rollout.weights.reshape(MICE, TRIALS, 3)[:, t]
+        x, choice, reward = trials.x[:, t], trials.choice[:, t], trials.reward[:, t]
+        for m, key in enumerate(rollout.keys):
+            if t and trials.new_session[m, t]:
+                w[m] += [noise.day[k] * normal(key, t, DAY_NOISE + k) for k in range(3)]
+            p = with_lapses(1 / (1 + np.exp(-w[m] @ x[m])), *lapses)
+            assert choice[m] < 0 or choice[m] == (uniform(key, t, CHOICE) < p)
+        assert (recorded == w.astype(np.float32)).all()
+        columns = [torch.as_tensor(a).float() for a in (x, choice[:, None], reward[:, None], 0.0 * reward[:, None])]
+        with torch.no_grad():
+            state = done.rule.learn(state._replace(weights=torch.as_tensor(w).float()), *columns)
+        w = state.weights.numpy().astype(float)
+        w += [[noise.trial[k] * normal(key, t, TRIAL_NOISE + k) for k in range(3)] for key in rollout.keys]
+
+
+FORMS = [{"core": "static"}, {"noise": NOISE}, {"members": 2, "noise": NOISE}]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["alone", "noise", "ensemble"])
+@pytest.mark.parametrize("kind", NEURAL_RULES)
+def test_neural_fit_is_played_by_the_network_that_was_not_saved(kind, form, tmp_path):
+    done = fit_of_network(kind, **form)
+    cohort = cohort_of(done, tmp_path / "fit", parameters={"lapse_low": 0.02})
+    rollout = simulate(cohort, "ibl-documented", trials=TRIALS, seed=SEED)
+    assert len(set(rollout.columns["session"])) > 1
+    assert np.abs(np.diff(rollout.weights[rollout.of_mouse(0)], axis=0)).max() > 1e-3
+    assert_is_played_by(done, rollout, (0.02, 0.0))
+
+
+def test_simulated_fitted_and_simulated_again(small, tmp_path):
+    """Mice of a fitted rule are those mice, one after the other and again, but for what the cohort says of them."""
+    done = fit(small[2], "reinforce-baseline", free=("lapse_low",), fixed={"lapse_high": 0.03, "day_noise": 0.1})
+    save_fit(done, tmp_path / "fit", {})
+    cohort = Cohort(mice=10, rule=str(tmp_path / "fit"))
+    assert cohort.features == done.layout.features
+    assert (cohort.theta(seed=7) == done.theta[np.arange(10) % 4]).all()
+    assert (done.theta.std(axis=0) > 0).sum() == 5  # rate, baseline, initial weights and lapse
+    changed = Cohort(mice=10, rule=str(tmp_path / "fit"), parameters={"lapse_low": 0.25})
+    lapse, others = done.layout.index("lapse_low"), [c for c, n in enumerate(done.layout.names) if n != "lapse_low"]
+    assert (changed.theta(seed=7)[:, lapse] == 0.25).all()
+    assert (changed.theta(seed=7)[:, others] == cohort.theta(seed=7)[:, others]).all()
+    rollout = simulate(cohort, "ibl-documented", sessions=2, seed=3)
+    assert rollout.origin["cohort"]["rule"] == str(tmp_path / "fit")
+    assert rollout.reward[rollout.of_mouse(9)][-200:].mean() > 0.55
+    with pytest.raises(ValueError, match=r"parameters.lapse_low: lapse_low = 0.7 is outside \[0, 0.5\]"):
+        Cohort(rule=str(tmp_path / "fit"), parameters={"lapse_low": 0.7})
+
+
+@pytest.mark.parametrize("done", [fit_of_rule("window", "window"), fit_of_network("dnnglm")], ids=["rule", "network"])
+def test_features_are_those_of_the_fit(done, tmp_path):
+    assert cohort_of(done, tmp_path / "fit").features == SEEN
+    assert cohort_of(done, tmp_path / "fit", features=SEEN) == cohort_of(done, tmp_path / "fit")
+    with pytest.raises(ValueError, match=r"features \['bias', 'stimulus'\]: the rule .* was fitted on \['stimulus', 'bias', "):
+        cohort_of(done, tmp_path / "fit", features=("bias", "stimulus"))
+    with pytest.raises(ValueError, match="was fitted on"):
+        cohort_of(done, tmp_path / "fit", features=("stimulus", "bias"))
+
+
+def test_folder_that_holds_no_fit_is_refused_by_file(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown rule .*\(or the folder of a fit\)"):
+        Cohort(rule=str(tmp_path))
+    done = fit_of_rule("reinforce", "reinforce")
+    save_fit(done, tmp_path, {})
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "theta"}))
+    with pytest.raises(ValueError, match=r"card.json: key 'theta' is missing; expected the card of a fit"):
+        Cohort(rule=str(tmp_path))
+    card["theta"][1][0] = float("nan")
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=r"card.json: rate of fitted mouse 1 is nan; expected a finite number"):
+        Cohort(rule=str(tmp_path))

@@ -1,0 +1,1 @@
+"""Psychometric functions of the IBL task: the curve, its data, and maximum-likelihood fits."""

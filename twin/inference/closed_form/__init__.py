@@ -1,0 +1,1 @@
+"""Closed-form rules by maximum likelihood, mice alone or as a population."""

@@ -1,0 +1,1 @@
+"""Neural rules: training through all trials of a mouse."""

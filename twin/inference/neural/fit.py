@@ -1,0 +1,127 @@
+"""Fitting a neural rule: from trainings side by side, restarts and members of an ensemble, to one fitted rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from agents.neural.ensemble import Ensemble
+from agents.neural.networks import DNNRule
+from agents.neural.registry import NEURAL_RULES
+from agents.rules import RULES
+from twin.data.trials import Trials
+from twin.inference.closed_form.fit import fit_rule
+from twin.inference.neural.neural_fit import NeuralFit
+from twin.inference.neural.trainer import History, Trainer
+from twin.inference.noise.extended_kalman import ROUNDS, train_noisy
+from twin.inference.noise.levels import Noise
+from twin.inference.settings import NeuralFitSettings
+
+FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
+
+Result = TypeVar("Result")
+
+
+class Trained(NamedTuple):
+    """What one training leaves."""
+
+    rule: DNNRule
+    initial_weights: np.ndarray  # (M, K)
+    noise: Noise | None
+    history: History
+
+    @property
+    def score(self) -> float:
+        """Negative log-likelihood per trial of what was held out."""
+        return self.history.held_out[self.history.best]
+
+
+def fit_neural(
+    name: str, trials: Trials, settings: NeuralFitSettings, known: np.ndarray | None = None, progress: bool = False
+) -> NeuralFit:
+    """Train `settings.members` rules, each the best of `settings.restarts`, and join them into one.
+
+    `known` (M, K) are used with initial = "known". Member i trains with seed + i; its restarts differ in their first network.
+    """
+    first = _initial_weights(trials, settings.initial, known)
+    rounds = ROUNDS + (first is None) if settings.noise else 1
+    total = settings.passes(len(trials.ids)) * rounds * settings.members * settings.restarts
+    with tqdm(total=total, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
+
+        def show(train: float, held_out: float) -> None:
+            bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
+            bar.update()
+
+        def task(member: int, restart: int) -> Callable[[], Trained]:
+            own = settings.model_copy(update={"seed": settings.seed + member})
+            rule = build(name, trials.features, own, seed=own.seed + restart * settings.members)
+            return lambda: _train(rule, trials, own, first, show)
+
+        done = side_by_side([task(m, r) for m in range(settings.members) for r in range(settings.restarts)])
+    each = [done[i : i + settings.restarts] for i in range(0, len(done), settings.restarts)]
+    return join(name, [min(restarts, key=lambda t: t.score) for restarts in each], trials, settings)
+
+
+def build(name: str, features: Sequence[str], settings: NeuralFitSettings, seed: int) -> DNNRule:
+    """An untrained rule."""
+    kind = NEURAL_RULES[name]
+    network = kind.settings_type(**{k: getattr(settings, k) for k in kind.settings_type.model_fields})
+    return kind(features, network, seed)
+
+
+def _train(
+    rule: DNNRule, trials: Trials, settings: NeuralFitSettings, first: np.ndarray | None, show: Callable[[float, float], None]
+) -> Trained:
+    if settings.noise:
+        weights, noise, history = train_noisy(rule, trials, settings, first, show)
+        return Trained(rule.eval(), weights, noise, history)
+    trainer = Trainer(rule, trials, settings, first)
+    history = trainer.run(show)
+    return Trained(rule.eval(), trainer.weights.detach().numpy().astype(float), None, history)
+
+
+def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Results of independent tasks, as many at a time as torch has threads; each then runs on one thread."""
+    threads = torch.get_num_threads()
+    if len(tasks) == 1 or threads == 1:
+        return [task() for task in tasks]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(lambda task: task(), tasks))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def join(name: str, members: Sequence[Trained], trials: Trials, settings: NeuralFitSettings) -> NeuralFit:
+    """One fit of one or more trained rules: the mean of their rules, initial weights and variances of the noise."""
+    rule = members[0].rule if len(members) == 1 else Ensemble([m.rule for m in members])
+    weights = np.mean([m.initial_weights for m in members], axis=0)
+    noise = None
+    if members[0].noise is not None:
+        noise = Noise(*np.sqrt(np.mean([np.square(m.noise) for m in members if m.noise is not None], axis=0)))
+    histories = tuple(m.history for m in members)
+    return NeuralFit(rule.eval(), weights, trials.ids, name, histories, settings.model_dump(), noise)
+
+
+def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:
+    if how == "fitted":
+        return None
+    if how == "zero":
+        return np.zeros((len(trials.ids), len(trials.features)))
+    if how == "known":
+        if known is None:
+            raise ValueError(
+                "initial = 'known': these trials come without true weights; use 'fitted', 'zero' or 'first-trials'"
+            )
+        return known
+    return first_weights(trials)
+
+
+def first_weights(trials: Trials) -> np.ndarray:
+    """Weights (M, K) of a GLM without learning of each mouse's first trials."""
+    return fit_rule(trials.first(FIRST_TRIALS), RULES["static"]).weights(trials)[:, 0]
