@@ -22,7 +22,7 @@ from twin.simulation.designs import train_design
 from twin.studies.scenario import ScenarioError, parse
 
 SCENARIO = """
-kind = "protocols"
+kind = "designs"
 name = "small"
 [cohort]
 mice = 6
@@ -39,7 +39,7 @@ every_stage.debias = false
 base = "ibl-2019"
 """
 TABLE = {
-    "kind": "protocols",
+    "kind": "designs",
     "name": "small",
     "cohort": {"mice": 2},
     "run": {"until": "trained_1b", "horizon": 5},
@@ -181,7 +181,7 @@ def finished(tmp_path_factory):
 
 def test_results_of_a_run(finished):
     results = json.loads((finished / "run/results.json").read_text())
-    assert (results["kind"], results["mice"], results["until"], results["horizon"]) == ("protocols", 6, "trained_1a", 5)
+    assert (results["kind"], results["mice"], results["until"], results["horizon"]) == ("designs", 6, "trained_1a", 5)
     assert list(results["designs"]) == ["on", "off", "on-again"]
     keys = {"fraction_trained", "fraction_untrainable", "median_sessions", "median_trials", "water_ul", "hours", "survival"}
     for design in results["designs"].values():
@@ -215,8 +215,8 @@ def test_run_again_trains_only_under_what_is_missing(finished, capsys):
     assert {k: v for k, v in after.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
     assert (run / "designs/on.npz").stat().st_mtime_ns == kept
     log = (run / "log.txt").read_text()
-    assert [log.count(f"6 mice under {name} in") for name in ("on", "off", "on-again")] == [1, 2, 2]
-    assert "training under on-again again" in log
+    assert [log.count(f"designs/{name}.npz: made in") for name in ("on", "off", "on-again")] == [1, 2, 2]
+    assert "designs/on-again.npz: to be made again" in log
 
 
 def test_figures_tell_what_was_computed():
