@@ -26,10 +26,10 @@ from twin.studies.table import NamedProtocol, RunLength, check_target
 class TimesToStatus(Record):
     """When mice reached a training status; times are those of the mice that did, the day they did included."""
 
-    median: Number = Field(description="median time")
-    mean: Number = Field(description="mean time")
+    median: float = Field(description="median time")
+    mean: float = Field(description="mean time")
     sd: Number = Field(description="standard deviation; null of one mouse")
-    ci95: tuple[Number, Number] | None = Field(description="95 % interval of the mean (Student's t); null of one mouse")
+    ci95: tuple[float, float] | None = Field(description="95 % interval of the mean (Student's t); null of one mouse")
     fraction_reached: float = Field(description="fraction of all mice that reached it")
 
 

@@ -18,7 +18,7 @@ from twin.report.tables import fixed, text_table
 from twin.simulation.designs import train_design
 from twin.studies import pages
 from twin.studies.folder import RunFolder, replace_file
-from twin.studies.results import Number, Record, Results
+from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import NamedProtocol, ToStatus, check_target
 
@@ -57,11 +57,9 @@ class Difference(Record):
     ci95: Interval = Field(description="95 % bootstrap interval over mice")
 
 
-class DesignComparison(Difference):
+class DesignComparison(Difference, Pair):
     """Two designs, mouse by mouse; `difference` and `ci95` are of the sessions."""
 
-    a: str = Field(description="a design")
-    b: str = Field(description="another")
     p: Number = Field(description="of the log-rank test, which takes the mice for different ones; null if none was trained")
     p_paired: Number = Field(description="of the paired t-test of sessions; null if all mice differ by the same number")
     a_faster: float = Field(description="fraction of mice that needed fewer sessions under a")

@@ -20,7 +20,7 @@ from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
 from twin.studies import pages
 from twin.studies.folder import RunFolder, replace_file
-from twin.studies.results import BehaviorResults, Number, Record
+from twin.studies.results import BehaviorResults, Number, Pair, Record
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference
 
@@ -49,11 +49,9 @@ class FittedModel(Record):
     future_ll_per_trial: Number = Field(None, description="log-likelihood of the trials that were set aside; with `future`")
 
 
-class ModelComparison(Record):
+class ModelComparison(Pair):
     """Two models on the later trials, else on those they were fitted to."""
 
-    a: str = Field(description="a model")
-    b: str = Field(description="another")
     difference: Number = Field(description="log-likelihood per trial of a minus that of b")
     p: Number = Field(description="two-sided p of no difference, from sums over blocks of 50 trials")
 

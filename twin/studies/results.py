@@ -62,6 +62,13 @@ class Spread(Record):
     sd: Number = Field(description="standard deviation")
 
 
+class Pair(Record):
+    """Two that are compared."""
+
+    a: str = Field(description="name of one")
+    b: str = Field(description="name of the other")
+
+
 class Psychometric(Record):
     """Parameters of a psychometric curve."""
 
