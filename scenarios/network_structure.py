@@ -23,7 +23,8 @@ from twin.data.trials import Trials
 from twin.evaluation.recovery import errors, paper_grid, true_update
 from twin.inference.fit import fit
 from twin.simulation import simulate
-from twin.studies.scenario import CohortStudy, load
+from twin.studies.cohort import CohortStudy
+from twin.studies.scenario import load
 
 SCENARIO = Path(__file__).parent / "paper" / "fig2.toml"
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,11 +1,18 @@
-"""The command line: parse, call, report. Everything heavy is imported by the command that needs it."""
+"""The command line: parse, call, report. Everything heavy is imported by the command that needs it.
+
+Each command is two functions: one that declares its arguments, one that carries it out.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twin.studies.study import Options, Study
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,49 +43,15 @@ def _failed(message: str, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for declare in (_declare_run, _declare_fit, _declare_files, _declare_report, _declare_bench):
+        declare(commands)
+    return parser
 
-    def command(name: str, call: Any, help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        sub.set_defaults(command=call)
-        return sub
 
-    sub = command("run", _run, "Run a scenario; run it again to go on where it stopped.")
-    sub.add_argument("scenario", type=Path)
-    sub.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
-    sub.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
-    sub.add_argument("--workers", type=_positive, default=2, help="threads that simulate")
-    sub.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
-
-    sub = command("fit", _fit, "Fit models to behaviour: an HDF5 rollout or a csv file.")
-    sub.add_argument("data", type=Path)
-    sub.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
-    sub.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
-    sub.add_argument("--folds", type=int, default=0, metavar="N", help="predict each of N folds of mice from the others")
-    sub.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
-    sub.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
-    sub.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
-
-    sub = command("import", _import, "Turn a csv file of behaviour into an HDF5 rollout.")
-    sub.add_argument("source", type=Path)
-    sub.add_argument("destination", type=Path)
-
-    sub = command("info", _info, "Say what an HDF5 rollout holds.")
-    sub.add_argument("file", type=Path)
-    sub = command("verify", _verify, "Check an HDF5 rollout against its content hash, and behaviour against protocols.")
-    sub.add_argument("file", type=Path, help="HDF5 rollout; with --against also a csv file")
-    sub.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="PROTOCOL",
-        help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
-    )
-    sub = command("report", _report, "Make the figures and the page of a run folder again.")
-    sub.add_argument("folder", type=Path)
-    sub = command("bench", _bench, "Measure the speed of every hot path on this machine.")
-    sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    sub.add_argument("--quick", action="store_true", help="smaller sizes; under a minute")
+def _command(commands: Any, name: str, call: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(command=call)
     return parser
 
 
@@ -88,44 +61,84 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _declare_run(commands: Any) -> None:
+    run = _command(commands, "run", _run, "Run a scenario; run it again to go on where it stopped.")
+    run.add_argument("scenario", type=Path)
+    run.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
+    run.add_argument("--workers", type=_positive, default=2, help="workers that simulate side by side")
+    run.add_argument("--engine", default="threads", help="what the workers are: serial, threads or processes")
+    run.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
+
+
 def _run(options: argparse.Namespace) -> None:
     from twin.studies.scenario import load, to_toml
+    from twin.studies.study import Options
 
+    how = Options(progress=True, workers=options.workers, engine=options.engine)
     study = load(options.scenario, options.set)
     if options.dry_run:
         print(to_toml(study), end="")
         return
-    _run_study(study, options.out or Path("runs") / study.name, options.workers)
+    _run_study(study, options.out or Path("runs") / study.name, how)
+
+
+def _run_study(study: Study, out: Path, options: Options) -> None:
+    from twin.studies.run import run
+
+    print(run(study, out, options).summary())
+    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+
+
+def _declare_fit(commands: Any) -> None:
+    fit = _command(commands, "fit", _fit, "Fit models to behaviour: an HDF5 rollout or a csv file.")
+    fit.add_argument("data", type=Path)
+    fit.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
+    fit.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
+    fit.add_argument("--folds", type=int, default=0, metavar="N", help="predict each of N folds of mice from the others")
+    fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
+    fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
+    fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from twin.studies.run import read_behavior
+    from twin.studies.fit import read_behavior
     from twin.studies.scenario import apply_changes, parse
+    from twin.studies.study import Options
 
     read_behavior(options.data)  # whatever is wrong with the file is said before anything is made
-    name = options.data.name.split(".")[0]
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features:
         inference["features"] = options.features.split(",")
     apply_changes(inference, options.set)
     table = {
         "kind": "fit",
-        "name": f"fit-{name}",
-        "data": str(options.data.resolve()),
+        "name": f"fit-{options.data.name.split('.')[0]}",
+        "data": str(options.data),
         "future": options.future,
         "folds": options.folds,
         "inference": inference,
     }
     study = parse(table, "twin fit")
-    _run_study(study, options.out or Path("runs") / study.name, 1)
+    _run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
 
 
-def _run_study(study: Any, out: Path, workers: int) -> None:
-    from twin.report.tables import summary
-    from twin.studies.run import run
-
-    print(summary(run(study, out, progress=True, workers=workers)))
-    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+def _declare_files(commands: Any) -> None:
+    convert = _command(commands, "import", _import, "Turn a csv file of behaviour into an HDF5 rollout.")
+    convert.add_argument("source", type=Path)
+    convert.add_argument("destination", type=Path)
+    info = _command(commands, "info", _info, "Say what an HDF5 rollout holds.")
+    info.add_argument("file", type=Path)
+    words = "Check an HDF5 rollout against its content hash, and behaviour against protocols."
+    verify = _command(commands, "verify", _verify, words)
+    verify.add_argument("file", type=Path, help="HDF5 rollout; with --against also a csv file")
+    verify.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="PROTOCOL",
+        help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
+    )
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -156,15 +169,27 @@ def _verify(options: argparse.Namespace) -> None:
     if protocols:
         from twin.replay import agreement
         from twin.report.tables import text_table
-        from twin.studies.run import read_behavior
+        from twin.studies.fit import read_behavior
 
         print(*text_table(*agreement(read_behavior(options.file), protocols)), sep="\n")
 
 
+def _declare_report(commands: Any) -> None:
+    report = _command(commands, "report", _report, "Make the figures and the page of a run folder again.")
+    report.add_argument("folder", type=Path)
+
+
 def _report(options: argparse.Namespace) -> None:
     from twin.studies.scenario import load
+    from twin.studies.study import Options
 
-    _run_study(load(options.folder / "scenario.toml"), options.folder, 1)
+    _run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
+
+
+def _declare_bench(commands: Any) -> None:
+    bench = _command(commands, "bench", _bench, "Measure the speed of every hot path on this machine.")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    bench.add_argument("--quick", action="store_true", help="smaller sizes; under a minute")
 
 
 def _bench(options: argparse.Namespace) -> None:

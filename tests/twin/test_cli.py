@@ -7,22 +7,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from twin.cli import main
-from twin.data.store import read_rollout
+from twin.cohort import Cohort
+from twin.data.store import content_hash, read_rollout, write_rollout
+from twin.simulation import simulate
 
-SMALL = [
-    "--set",
-    "cohort.mice=3",
-    "--set",
-    "run.trials=700",
-    "--set",
-    "inference.dnnglm.epochs=2",
-    "--set",
-    "inference.dnnglm.hidden=8",
-]
+TINY = """
+kind = "cohort"
+name = "tiny"
+[cohort]
+mice = 2
+rule = "static"
+[protocol]
+base = "ibl-documented"
+[run]
+trials = 20
+"""
 QUICKSTART = "scenarios/quickstart.toml"
 
 
@@ -31,62 +33,42 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A small quickstart run."""
-    out = tmp_path_factory.mktemp("runs") / "q"
-    assert main(["run", str(Path(__file__).parents[2] / QUICKSTART), "--out", str(out), *SMALL]) == 0
-    return out
+@pytest.fixture
+def tiny(tmp_path):
+    """A scenario that takes no time."""
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path / "tiny.toml"
 
 
-def test_run_leaves_everything(finished):
-    names = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
-    assert {"scenario.toml", "results.json", "rollouts.h5", "report.html", "log.txt"} <= names
-    assert {f"figures/{n}.png" for n in ("psychometric", "learning_curve", "weights", "update")} <= names
-    assert {"fits/dnnglm/model.safetensors", "fits/dnnglm/card.json", "fits/reinforce-baseline/card.json"} <= names
-    assert not [n for n in names if n.endswith(".tmp")]
+def test_run_and_report_print_the_results_and_say_where_they_are(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", str(tiny), "--out", str(out), "--set", "cohort.mice=3", "--engine", "serial"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("tiny: 3 mice, 60 trials")
+    assert printed.endswith(f"report: {out / 'report.html'}   numbers: {out / 'results.json'}\n")
+    assert json.loads((out / "results.json").read_text())["mice"] == 3
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").is_file()
+    assert capsys.readouterr().out.startswith("tiny: 3 mice, 60 trials")
 
 
-def test_results_hold_the_recovery(finished):
-    results = json.loads((finished / "results.json").read_text())
-    assert (results["kind"], results["scenario"], results["seed"]) == ("recovery", "quickstart", 1)
-    keys = {
-        "nll_per_trial",
-        "true_nll_per_trial",
-        "rmse",
-        "relative_rmse",
-        "r2",
-        "relative_rmse_visited",
-        "weights_rmse",
-        "parameters",
-        "seconds",
-    }
-    for model in ("reinforce-baseline", "dnnglm"):
-        assert keys <= results["models"][model].keys()
-    rate = results["models"]["reinforce-baseline"]["parameters"]["rate"]
-    assert np.log(np.array(rate["estimate"]) / rate["true"]) == pytest.approx([0] * 3, abs=0.9)
-    assert results["models"]["reinforce-baseline"]["r2"] > 0.2
+def test_engine_and_workers_change_nothing(tiny, tmp_path):
+    found = []
+    for engine, workers in (("serial", 1), ("threads", 2)):
+        out = tmp_path / engine
+        assert main(["run", str(tiny), "--out", str(out), "--engine", engine, "--workers", str(workers)]) == 0
+        found.append(content_hash(read_rollout(out / "rollouts.h5")))
+    assert found[0] == found[1]
 
 
-def test_running_again_does_only_what_is_missing(finished, capsys):
-    before = (finished / "rollouts.h5").stat().st_mtime_ns, (finished / "fits/dnnglm/card.json").stat().st_mtime_ns
-    results = json.loads((finished / "results.json").read_text())
-    (finished / "results.json").unlink()
-    (finished / "fits/reinforce-baseline/card.json").unlink()
-    assert main(["run", QUICKSTART, "--out", str(finished), *SMALL]) == 0
-    again = json.loads((finished / "results.json").read_text())
-    assert again["models"]["dnnglm"] == results["models"]["dnnglm"]
-    assert again["models"]["reinforce-baseline"]["parameters"] == results["models"]["reinforce-baseline"]["parameters"]
-    assert ((finished / "rollouts.h5").stat().st_mtime_ns, (finished / "fits/dnnglm/card.json").stat().st_mtime_ns) == before
-    assert main(["report", str(finished)]) == 0
-    assert "rel. RMSE grid" in capsys.readouterr().out
-
-
-def test_another_scenario_does_not_run_over_it(finished, capsys):
-    before = (finished / "scenario.toml").read_text()
-    assert main(["run", "scenarios/cohort.toml", "--out", str(finished)]) == 2
+def test_another_scenario_does_not_run_over_it(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", str(tiny), "--out", str(out)]) == 0
+    before = (out / "scenario.toml").read_text()
+    assert main(["run", str(tiny), "--out", str(out), "--set", "seed=2"]) == 2
     assert "holds the run of another scenario" in capsys.readouterr().err
-    assert (finished / "scenario.toml").read_text() == before
+    assert (out / "scenario.toml").read_text() == before
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
@@ -95,33 +77,45 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "no").exists()
 
 
-def test_cohort_scenario(tmp_path):
-    changes = ["--set", "cohort.mice=5", "--set", "run.sessions=4"]
-    assert main(["run", "scenarios/cohort.toml", "--out", str(tmp_path / "c"), *changes]) == 0
-    results = json.loads((tmp_path / "c" / "results.json").read_text())
-    assert results["mice"] == 5
-    assert {"threshold", "bias", "lapse_low", "lapse_high"} == results["psychometric"].keys()
-    assert results["easy_performance_last3"] > results["easy_performance_first3"] - 0.2
-    assert read_rollout(tmp_path / "c" / "rollouts.h5").n_mice == 5
-
-
-def test_import_info_verify_and_fit_of_a_real_mouse(real_mouse, tmp_path, capsys):
+def test_import_info_and_verify_of_a_real_mouse(real_mouse, tmp_path, capsys):
     file = tmp_path / "ks014.h5"
     assert main(["import", str(real_mouse), str(file)]) == 0
     assert "1 mice, 15 sessions, 10310 trials" in capsys.readouterr().out
     assert main(["verify", str(file)]) == 0
+    assert content_hash(read_rollout(file)) in capsys.readouterr().out
     assert main(["info", str(file)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["mice"], told["sessions"], told["trials"]) == (1, 15, 10310)
+
+
+def test_sessions_are_told_which_protocol_they_followed(tmp_path, capsys):
+    write_rollout(simulate(Cohort(mice=2, rule="static"), "ibl-2019", sessions=2), tmp_path / "x.h5")
     capsys.readouterr()
-    models = ["--model", "reinforce-baseline", "--model", "dnnglm", "--set", "dnnglm.epochs=3"]
-    assert main(["fit", str(file), *models, "--future", "500", "--out", str(tmp_path / "fit")]) == 0
-    printed = capsys.readouterr().out
-    results = json.loads((tmp_path / "fit" / "results.json").read_text())
-    for model in ("chance", "static-glm", "reinforce-baseline", "dnnglm"):
-        assert model in printed
-        assert {"train_ll_per_trial", "future_ll_per_trial"} <= results["models"][model].keys()
-    scores = {name: m["future_ll_per_trial"] for name, m in results["models"].items()}
-    assert scores["chance"] == pytest.approx(-0.6931, abs=1e-4)
-    assert scores["reinforce-baseline"] > scores["static-glm"] > scores["chance"]
+    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", "--against", "ibl-v8"]) == 0
+    first, header, *rows = capsys.readouterr().out.splitlines()
+    assert "whole and unchanged" in first
+    assert header.split() == ["mouse", "session", "trials", "ibl-2019", "ibl-v8", "best"]
+    assert [row.split()[:2] for row in rows] == [[f"mouse-000{m}", s] for m in (0, 1) for s in "12"]
+    assert all(row.split()[3] == "1.000" and float(row.split()[4]) < 0.9 and row.split()[5] == "ibl-2019" for row in rows)
+
+
+def test_verify_says_which_protocol_there_is_not(tmp_path, capsys):
+    write_rollout(simulate(Cohort(mice=1, rule="static"), trials=10), tmp_path / "x.h5")
+    for wrong, message in (
+        ("ibl2019", "did you mean 'ibl-2019'"),
+        ("none.toml", "No such file"),
+        ("advanced", "nothing to replay"),
+    ):
+        assert main(["verify", str(tmp_path / "x.h5"), "--against", wrong]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
+def test_real_mouse_followed_the_rigs_of_2019(real_mouse, capsys):
+    assert main(["verify", str(real_mouse), "--against", "ibl-documented", "--against", "ibl-2019"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 15
+    assert all(row.split()[-1] == "ibl-2019" and row.split()[4] == "1.000" for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +124,7 @@ def test_import_info_verify_and_fit_of_a_real_mouse(real_mouse, tmp_path, capsys
         (["run", "scenarios/none.toml"], "no such scenario"),
         (["run", QUICKSTART, "--set", "cohort.mouse=3"], "unknown key in [cohort]: 'mouse'"),
         (["run", QUICKSTART, "--set", "cohort.rule=reinforc"], "did you mean 'reinforce'"),
+        (["run", QUICKSTART, "--engine", "proceses"], "unknown engine 'proceses'; did you mean 'processes'"),
         (["fit", "none.h5", "--model", "reinforce"], "no such file"),
         (["fit", "README.md", "--model", "reinforce"], "not a readable HDF5 file"),
         (["import", "none.csv", "x.h5"], "no such file"),
@@ -156,8 +151,6 @@ def test_failed_import_leaves_what_was_there(tmp_path, capsys):
 
 
 def test_wrong_model_in_fit_is_named(small, tmp_path, capsys):
-    from twin.data.store import write_rollout
-
     write_rollout(small[1], tmp_path / "r.h5")
     assert main(["fit", str(tmp_path / "r.h5"), "--model", "dnglm", "--out", str(tmp_path / "out")]) == 2
     assert "unknown model 'dnglm'; did you mean 'dnnglm'" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from agents.rules import Rule
 from envs.protocols import Protocol
 from twin.cohort import Cohort
+from twin.engine import Engine
 from twin.evaluation.designs import Days
 from twin.evaluation.status import Status
 from twin.simulation.loops import compile_fused
@@ -26,6 +27,7 @@ def train_design(
     horizon: int,
     seed: int = 1,
     workers: int = 2,
+    engine: Engine = "threads",
     progress: bool = False,
     name: str = "",
 ) -> Days:

@@ -23,6 +23,7 @@ from envs.protocols import Protocol, load_protocol
 from envs.task.session import moved_mice, new_mice
 from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS, Rollout
+from twin.engine import Engine
 from twin.simulation.loops import Bodies, Columns, compile_fused, finish_step, join, step
 
 TRIALS_PER_JOB = 200_000  # work handed to a thread at once; also the grain of the progress bar
@@ -40,6 +41,7 @@ def simulate(
     seed: int = 1,
     driver: Driver = "auto",
     workers: int = 2,
+    engine: Engine = "threads",
     progress: bool = False,
 ) -> Rollout:
     """Run every mouse of a cohort for a number of trials or of sessions.

@@ -21,6 +21,7 @@ from envs.names import suggest
 from envs.protocols import Protocol, load_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
+from twin.engine import Engine
 from twin.evaluation.session_summary import SessionSummary, summarise_sessions
 from twin.evaluation.status import (
     UNDECIDED,
@@ -83,6 +84,7 @@ def simulate_until(
     mice: range | None = None,
     driver: Driver = "auto",
     workers: int = 2,
+    engine: Engine = "threads",
     progress: bool = False,
 ) -> Rollout:
     """Train every mouse until a status, for at most `horizon` sessions; those that reach it go on with each phase of `then`.

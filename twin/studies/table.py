@@ -1,4 +1,4 @@
-"""The tables of a scenario that say how long mice are trained, and under which protocols."""
+"""The tables of a scenario that kinds share: how long mice are trained, under which protocols, and which models are fitted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from envs.names import suggest
 from envs.protocols import Protocol, protocol_table
 from twin.evaluation.status import PATIENCE
+from twin.inference.settings import SETTINGS, find_settings
 from twin.simulation.until import FURTHEST, find_target
+from twin.studies.explain import explain
 
 
 class Table(BaseModel):
+    """A table of a scenario: keys that it does not know are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -80,3 +85,40 @@ def check_target(until: str, protocol: Protocol, where: str = "") -> None:
         find_target(until, protocol)
     except ValueError as error:
         raise ValueError(f"{where}run.until: {error}") from None
+
+
+class Inference(BaseModel):
+    """Which models are fitted; a table named like a model holds its settings.
+
+    A model may be fitted in several ways, each under a name of its own: `big.model = "dnnglm"`, `big.hidden = 64`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    models: tuple[str, ...] = Field(min_length=1)
+    features: tuple[str, ...] | None = Field(None, description="features of the fitted models; default: the cohort's")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name, table in (self.model_extra or {}).items():
+            if not isinstance(table, dict):
+                raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
+            if name not in SETTINGS and "model" not in table:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
+            settings = find_settings(self.model(name))
+            try:
+                settings(**self.settings(name))
+            except ValidationError as error:
+                raise ValueError(explain(settings, error, f"{name}.")) from None
+        for name in self.models:
+            find_settings(self.model(name))
+        return self
+
+    def model(self, name: str) -> str:
+        """The registered model that is fitted under a name."""
+        return str((self.model_extra or {}).get(name, {}).get("model", name))
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings given for what is fitted under a name."""
+        table = (self.model_extra or {}).get(name, {})
+        return {key: value for key, value in table.items() if key != "model"}

@@ -158,7 +158,7 @@ def test_scenario_of_it(tmp_path):
     (tmp_path / "again.toml").write_text(to_toml(study))
     assert load(tmp_path / "again.toml") == study
     results = run(study, tmp_path / "run")
-    assert results["models"]["static-glm"]["relative_rmse"] == pytest.approx(1.0)
+    assert results.models["static-glm"].relative_rmse == pytest.approx(1.0)
     origin = simulate(study.cohort, trials=3).origin
     assert json.loads(json.dumps(origin))["cohort"]["network"]["seed"] == 2
     assert load(tmp_path / "rnn.toml", ["cohort.network.seed=4"]).cohort.network.seed == 4

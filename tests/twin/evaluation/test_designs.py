@@ -1,50 +1,19 @@
-"""Designs compared: survival with censoring, paired differences, rankings, and the command that runs it all."""
+"""Designs compared: survival with censoring, paired differences, rankings."""
 
 from __future__ import annotations
-
-import json
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from envs import load_protocol
-from twin.cli import main
 from twin.cohort import Cohort
-from twin.data.store import write_rollout
-from twin.evaluation.designs import COSTS, Days, Outcome, compare_designs, describe_design
+from twin.evaluation.designs import Days, Outcome, compare_designs, describe_design
 from twin.evaluation.status import Status
 from twin.evaluation.survival import band, logrank_p, median_time, survival
 from twin.report.plots_designs import paired_differences, survival_curves
 from twin.simulation import designs, simulate
 from twin.simulation.designs import train_design
-from twin.studies.scenario import ScenarioError, parse
-
-SCENARIO = """
-kind = "protocols"
-name = "small"
-[cohort]
-mice = 6
-parameters.rate = { distribution = "lognormal", median = 0.03, sigma = 0.5 }
-[run]
-until = "trained_1a"
-horizon = 5
-[designs.on]
-base = "ibl-2019"
-[designs.off]
-base = "ibl-2019"
-every_stage.debias = false
-[designs.on-again]
-base = "ibl-2019"
-"""
-TABLE = {
-    "kind": "protocols",
-    "name": "small",
-    "cohort": {"mice": 2},
-    "run": {"until": "trained_1b", "horizon": 5},
-    "designs": {"a": {"base": "ibl-2019"}, "b": {"base": "ibl-2019"}},
-}
 
 
 def outcome(sessions, reached=None, horizon=10):
@@ -171,54 +140,6 @@ def test_designs_that_differ_after_stage_3_give_the_same_trials_until_then():
     assert differ > 0
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("designs")
-    (folder / "small.toml").write_text(SCENARIO)
-    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
-    return folder
-
-
-def test_results_of_a_run(finished):
-    results = json.loads((finished / "run/results.json").read_text())
-    assert (results["kind"], results["mice"], results["until"], results["horizon"]) == ("protocols", 6, "trained_1a", 5)
-    assert list(results["designs"]) == ["on", "off", "on-again"]
-    keys = {"fraction_trained", "fraction_untrainable", "median_sessions", "median_trials", "water_ul", "hours", "survival"}
-    for design in results["designs"].values():
-        assert keys <= design.keys()
-        assert len(design["survival"]) == 6
-        assert all(a >= b for a, b in pairwise(design["survival"]))
-    assert [(c["a"], c["b"]) for c in results["comparisons"]] == [("on", "off"), ("on", "on-again"), ("off", "on-again")]
-    assert sum(r["probability_best"] for r in results["ranking"]) == pytest.approx(1)
-    assert {p.name for p in (finished / "run/figures").iterdir()} == {"survival.png", "differences.png"}
-    assert "probability that it needs fewest" in (finished / "run/report.html").read_text()
-
-
-def test_design_compared_with_itself_differs_by_zero_in_every_mouse(finished):
-    on, again = (np.load(finished / f"run/designs/{name}.npz") for name in ("on", "on-again"))
-    for column in Days._fields:
-        assert (on[column] == again[column]).all()
-    results = json.loads((finished / "run/results.json").read_text())
-    (pair,) = [c for c in results["comparisons"] if (c["a"], c["b"]) == ("on", "on-again")]
-    assert (pair["difference"], pair["ci95"], pair["p_paired"], pair["a_faster"]) == (0, [0, 0], 1, 0)
-    assert all(pair[cost] == {"difference": 0, "ci95": [0, 0]} for cost in COSTS[1:])
-
-
-def test_run_again_trains_only_under_what_is_missing(finished, capsys):
-    run, before = finished / "run", json.loads((finished / "run/results.json").read_text())
-    kept = (run / "designs/on.npz").stat().st_mtime_ns
-    (run / "designs/off.npz").unlink()
-    (run / "designs/on-again.npz").write_bytes((run / "designs/on.npz").read_bytes()[:100])
-    assert main(["run", str(finished / "small.toml"), "--out", str(run)]) == 0
-    assert "fewest sessions" in capsys.readouterr().out
-    after = json.loads((run / "results.json").read_text())
-    assert {k: v for k, v in after.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
-    assert (run / "designs/on.npz").stat().st_mtime_ns == kept
-    log = (run / "log.txt").read_text()
-    assert [log.count(f"6 mice under {name} in") for name in ("on", "off", "on-again")] == [1, 2, 2]
-    assert "training under on-again again" in log
-
-
 def test_figures_tell_what_was_computed():
     sessions = {"a": np.array([3.0, 5, 10, 10]), "b": np.array([2.0, 5, 8, 10]), "c": np.array([4.0, 6, 9, 10])}
     results = compare_designs({name: outcome(values) for name, values in sessions.items()}, 10)
@@ -233,73 +154,9 @@ def test_figures_tell_what_was_computed():
     assert "25 % faster\n25 % the same\n50 % slower" in texts[1]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"designs": {"a": {"base": "ibl-2019"}}}, "designs: 1 design; give two or more"),
-        (
-            {"designs": TABLE["designs"] | {"c": {"base": "ibl2019"}}},
-            "designs.c: unknown protocol 'ibl2019'; did you mean 'ibl-2019'",
-        ),
-        (
-            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "sesion_trials": 3}}},
-            r"unknown key in \[designs.c\]: 'sesion_trials'; did you mean 'session_trials'",
-        ),
-        (
-            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "every_stage": {"debia": False}}}},
-            "designs.c: unknown key in every_stage: 'debia'; did you mean 'debias'",
-        ),
-        (
-            {"designs": TABLE["designs"] | {"c": {"base": "ibl-2019", "every_stage": {"advance": {"corect": 4}}}}},
-            "unknown key in every_stage.advance: 'corect'; did you mean 'correct'",
-        ),
-        (
-            {"designs": TABLE["designs"] | {"c": {"base": "habituation"}}},
-            "designs.c: run.until: status 'trained_1b' cannot be reached: the habituation sessions",
-        ),
-        ({"run": {"until": "trained_1b"}}, "key 'run.horizon' is missing"),
-        ({"run": {"until": "trained", "horizon": 5}}, "run.until: unknown status 'trained'; did you mean 'trained_1"),
-    ],
-)
-def test_wrong_designs_are_refused_by_key(change, message):
-    with pytest.raises(ScenarioError, match=message) as caught:
-        parse(TABLE | change, "x.toml")
-    assert "\n" not in str(caught.value)
-
-
 def test_change_of_every_stage_changes_the_stages_that_have_it():
     changed = load_protocol("ibl-documented", every_stage={"debias": False, "advance": {"correct": 45}})
     assert not any(stage.debias for stage in changed.stages)
     assert [stage.advance.correct for stage in changed.stages[:-1]] == [45] * 5
     assert changed.stages[-1].advance is None
     assert changed.stages[1].advance.contrasts == (0.25,)
-
-
-def test_sessions_are_told_which_protocol_they_followed(tmp_path, capsys):
-    write_rollout(simulate(Cohort(mice=2, rule="static"), "ibl-2019", sessions=2), tmp_path / "x.h5")
-    capsys.readouterr()
-    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", "--against", "ibl-v8"]) == 0
-    first, header, *rows = capsys.readouterr().out.splitlines()
-    assert "whole and unchanged" in first
-    assert header.split() == ["mouse", "session", "trials", "ibl-2019", "ibl-v8", "best"]
-    assert [row.split()[:2] for row in rows] == [[f"mouse-000{m}", s] for m in (0, 1) for s in "12"]
-    assert all(row.split()[3] == "1.000" and float(row.split()[4]) < 0.9 and row.split()[5] == "ibl-2019" for row in rows)
-
-
-def test_verify_says_which_protocol_there_is_not(tmp_path, capsys):
-    write_rollout(simulate(Cohort(mice=1, rule="static"), trials=10), tmp_path / "x.h5")
-    for wrong, message in (
-        ("ibl2019", "did you mean 'ibl-2019'"),
-        ("none.toml", "No such file"),
-        ("advanced", "nothing to replay"),
-    ):
-        assert main(["verify", str(tmp_path / "x.h5"), "--against", wrong]) == 2
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
-
-
-def test_real_mouse_followed_the_rigs_of_2019(real_mouse, capsys):
-    assert main(["verify", str(real_mouse), "--against", "ibl-documented", "--against", "ibl-2019"]) == 0
-    rows = capsys.readouterr().out.splitlines()[1:]
-    assert len(rows) == 15
-    assert all(row.split()[-1] == "ibl-2019" and row.split()[4] == "1.000" for row in rows)

@@ -1,0 +1,84 @@
+"""A small study of every kind, run when a test first asks for it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from shutil import copytree
+from typing import NamedTuple
+
+import pytest
+
+from twin.data.store import write_rollout
+from twin.studies.results import Results
+from twin.studies.run import run
+from twin.studies.scenario import parse
+from twin.studies.study import Study
+
+VARIED = {"rate": {"distribution": "lognormal", "median": 0.03, "sigma": 0.5}}
+SMALL = {
+    "cohort": {
+        "cohort": {"mice": 5, "parameters": VARIED | {"lapse_low": 0.05}},
+        "protocol": {"base": "ibl-documented"},
+        "run": {"sessions": 4},
+    },
+    "recovery": {
+        "cohort": {
+            "mice": 3,
+            "parameters": {"rate": {"distribution": "lognormal", "median": 0.06, "sigma": 0.3}, "baseline": 0.1},
+        },
+        "protocol": {"base": "ibl-documented"},
+        "run": {"trials": 2000},
+        "inference": {"models": ["reinforce-baseline", "dnnglm"], "dnnglm": {"epochs": 2, "hidden": 8}},
+    },
+    "fit": {
+        "future": 100,
+        "folds": 2,
+        "inference": {"models": ["reinforce-baseline", "static-glm"]},
+    },
+    "designs": {
+        "cohort": {"mice": 6, "parameters": VARIED},
+        "run": {"until": "trained_1a", "horizon": 5},
+        "designs": {
+            "on": {"base": "ibl-2019"},
+            "off": {"base": "ibl-2019", "every_stage": {"debias": False}},
+            "on-again": {"base": "ibl-2019"},
+        },
+    },
+}
+
+
+class Finished(NamedTuple):
+    """A study that was run."""
+
+    study: Study
+    folder: Path
+    results: Results
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, small):
+    """The finished small study of a kind, by the name of the kind."""
+
+    @cache
+    def of_kind(kind):
+        folder = tmp_path_factory.mktemp(kind)
+        table = {"kind": kind, "name": f"small-{kind}", **SMALL[kind]}
+        if kind == "fit":
+            write_rollout(small[1], folder / "mice.h5")
+            table["data"] = str(folder / "mice.h5")
+        study = parse(table, "test")
+        return Finished(study, folder / "run", run(study, folder / "run"))
+
+    return of_kind
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same in a folder that a test may change."""
+
+    def of_kind(kind):
+        study, folder, results = finished(kind)
+        return Finished(study, Path(copytree(folder, tmp_path / "copy")), results)
+
+    return of_kind

@@ -1,0 +1,168 @@
+"""What holds for every kind of study: it is found, its folder is whole, its results are declared and are kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+import twin.studies
+from twin.cli import main
+from twin.studies import kinds
+from twin.studies.results import BehaviorResults, Psychometric, Record, Spread
+from twin.studies.run import run
+from twin.studies.scenario import load
+from twin.studies.study import Options
+
+KINDS = sorted(kinds())
+NEW_KIND = """
+from typing import ClassVar
+
+from pydantic import Field
+
+from twin.studies import pages
+from twin.studies.cohort import CohortStudy
+from twin.studies.results import Results
+from twin.studies.study import Done, Study
+
+
+class CountResults(Results):
+    squares: int = Field(description="square of the number")
+
+    def summary(self):
+        return f"{self.squares} squares"
+
+
+class CountStudy(Study):
+    kind: ClassVar[str] = "count"
+    number: int
+
+    def carry_out(self, folder, options):
+        results = CountResults(squares=self.number**2, mice=0, trials=0, **self.head(folder))
+        return Done(results, lambda: pages.write(folder.path, results, {"Squares": results.summary()}, {}))
+"""
+
+
+@pytest.fixture
+def another_file(tmp_path, monkeypatch):
+    """Adds a file to the package of studies."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    monkeypatch.setattr(twin.studies, "__path__", [*twin.studies.__path__, str(folder)])
+    kinds.cache_clear()
+    yield lambda name, text: (folder / f"{name}.py").write_text(text)
+    for name in ("count", "again"):
+        sys.modules.pop(f"twin.studies.{name}", None)
+    kinds.cache_clear()
+
+
+def test_kinds_are_listed_without_torch_and_matplotlib():
+    code = "import sys; from twin.studies import kinds; print(*sorted(kinds()), {'torch', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cohort", "designs", "fit", "recovery", "set()"]
+
+
+def test_a_kind_is_one_file(another_file, tmp_path, capsys):
+    another_file("count", NEW_KIND)
+    (tmp_path / "c.toml").write_text('kind = "count"\nname = "c"\nnumber = 7\n')
+    assert main(["run", str(tmp_path / "c.toml"), "--out", str(tmp_path / "run")]) == 0
+    assert "49 squares" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run/results.json").read_text())["squares"] == 49
+    assert "49 squares" in (tmp_path / "run/report.html").read_text()
+
+
+def test_two_files_of_one_kind_are_refused(another_file):
+    another_file("count", NEW_KIND)
+    another_file("again", NEW_KIND)
+    with pytest.raises(ValueError, match=r"kind 'count' is defined twice, in twin.studies.(count|again) and in twin.studies"):
+        kinds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_are_those_of_the_file_and_have_no_nan(finished, kind):
+    _, folder, results = finished(kind)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    stored = json.loads((folder / "results.json").read_text(), parse_constant=refuse)
+    assert stored == results.table()
+    assert type(results).model_validate(stored) == results
+    assert list(stored)[:5] == ["kind", "scenario", "seed", "versions", "seconds"]
+    assert (stored["kind"], stored["scenario"], stored["seed"]) == (kind, f"small-{kind}", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folder_is_whole_and_its_scenario_is_the_study(finished, kind):
+    study, folder, _ = finished(kind)
+    assert load(folder / "scenario.toml") == study
+    assert not list(folder.rglob("*.tmp"))
+    assert "done in" in (folder / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_page_shows_the_figures_that_are_kept(finished, kind):
+    folder = finished(kind).folder
+    page = (folder / "report.html").read_text()
+    shown = {base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', page)}
+    assert shown == {file.read_bytes() for file in (folder / "figures").iterdir()}
+    assert shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_running_again_makes_nothing_again(copied, kind):
+    study, folder, results = copied(kind)
+    kept = [p for p in folder.rglob("*") if p.suffix in (".h5", ".npz", ".safetensors") or ("fits" in p.parts and p.is_file())]
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    (folder / "results.json").unlink()
+    again = run(study, folder)
+    assert before == {path: path.stat().st_mtime_ns for path in kept}
+    assert before
+    assert again.table() | {"seconds": 0} == results.table() | {"seconds": 0}
+    assert json.loads((folder / "results.json").read_text()) == again.table()
+
+
+def test_every_result_has_its_meaning():
+    declared, waiting = set(), [Record]
+    while waiting:
+        table = waiting.pop()
+        declared.add(table)
+        waiting += table.__subclasses__()
+    assert len(declared) > 20
+    for table in declared:
+        for name, field in table.model_fields.items():
+            assert field.description, f"{table.__name__}.{name}"
+
+
+def test_what_is_not_defined_is_null():
+    spread = Spread(mean=float("nan"), sd=float("inf"))
+    assert spread.model_dump() == {"mean": None, "sd": None}
+    with pytest.raises(ValidationError, match="medain"):
+        Spread(mean=1.0, sd=1.0, medain=2.0)
+
+
+def test_summary_of_mice_without_a_curve():
+    class Behaved(BehaviorResults):
+        pass
+
+    results = Behaved(
+        **{"kind": "k", "scenario": "s", "seed": 1, "versions": {}, "seconds": 1.0, "mice": 1, "trials": 2},
+        trials_per_session=Spread(mean=2.0, sd=0.0),
+        easy_performance_first3=None,
+        easy_performance_last3=0.5,
+        psychometric=Psychometric(threshold=float("nan"), bias=-1.25, lapse_low=0.0, lapse_high=0.5),
+        sessions_to_stage={},
+    )
+    assert "correct: - in the first three sessions, 0.5000 in the last" in results.summary()
+    assert "threshold - % contrast, bias -1.2 %, lapses 0.000 and 0.500" in results.summary()
+    assert "threshold -, bias -1.25," in results.facts()["Psychometric fit, last three sessions"]
+
+
+def test_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="unknown engine 'thread'; did you mean 'threads'"):
+        Options(engine="thread")

@@ -1,0 +1,172 @@
+"""Kind `fit`: fit models to recorded behaviour and see how well they predict it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+from twin.data.formats.csv import read_csv
+from twin.data.rollout import Rollout
+from twin.data.store import read_rollout, versions
+from twin.data.trials import Trials
+from twin.evaluation.performance import behavior
+from twin.report.tables import model_table, text_table
+from twin.studies import pages
+from twin.studies.folder import RunFolder, replace_file
+from twin.studies.results import BehaviorResults, Number, Pair, Record
+from twin.studies.study import Done, Options, Study
+from twin.studies.table import Inference
+
+if TYPE_CHECKING:
+    from twin.inference.fit import Fit  # torch is loaded once there is something to fit
+
+FEATURES = ("stimulus", "bias")  # of models that are not told others
+COLUMNS = {
+    "log-lik/trial fitted": ("train_ll_per_trial", 1.0),
+    "log-lik/trial later": ("future_ll_per_trial", 1.0),
+    "log-lik/trial new mice": ("heldout_ll_per_trial", 1.0),
+    "se": ("heldout_se", 1.0),
+    "accuracy": ("accuracy", 1.0),
+    "seconds": ("seconds", 1.0),
+}
+
+
+class FittedModel(Record):
+    """How well a model predicts choices; log-likelihoods are natural, per trial with a choice."""
+
+    train_ll_per_trial: Number = Field(description="log-likelihood of the trials it was fitted to")
+    accuracy: Number = Field(None, description="fraction of choices given more than 1/2, of later trials, else of fitted")
+    seconds: Number = Field(None, description="that fitting took; 0 of a static GLM that is fitted for comparison alone")
+    heldout_ll_per_trial: Number = Field(None, description="log-likelihood of mice it was not fitted to; with `folds`")
+    heldout_se: Number = Field(None, description="standard error of that over mice")
+    future_ll_per_trial: Number = Field(None, description="log-likelihood of the trials that were set aside; with `future`")
+
+
+class ModelComparison(Pair):
+    """Two models on the later trials, else on those they were fitted to."""
+
+    difference: Number = Field(description="log-likelihood per trial of a minus that of b")
+    p: Number = Field(description="two-sided p of no difference, from sums over blocks of 50 trials")
+
+
+class FitResults(BehaviorResults):
+    """How mice perform, and how well models predict them."""
+
+    models: Mapping[str, FittedModel] = Field(description="by model, `chance` among them")
+    comparisons: Sequence[ModelComparison] = Field(description="of every two models but chance")
+
+    def summary(self) -> str:
+        """How the mice did, and the table of the models."""
+        return "\n".join([super().summary(), "", *text_table(*model_table(self.table()["models"], COLUMNS))])
+
+
+def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
+    """A relative path is looked for where the user stands, then beside the scenario."""
+    if not isinstance(path, str):
+        return path
+    here = Path(path)
+    folder = (info.context or {}).get("folder", Path())
+    return (here if here.exists() else folder / here).resolve()
+
+
+class FitStudy(Study):
+    """Fit models to recorded behaviour."""
+
+    kind: ClassVar[str] = "fit"
+
+    data: Annotated[Path, BeforeValidator(_beside_scenario)]
+    future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
+    folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
+    inference: Inference
+
+    def carry_out(self, folder: RunFolder, options: Options) -> Done:
+        """Fit every model, and score its predictions."""
+        rollout = read_behavior(self.data)
+        everything = Trials.from_rollout(rollout, self.inference.features or FEATURES)
+        train, future = everything.split(self.future) if self.future else (everything, None)
+        fits = fit_models(self.inference, train, folder, options)
+        held_out = self._held_out(train, folder, options) if self.folds else {}
+
+        from twin.evaluation.scores import compare
+
+        scores = compare(fits, train, future, held_out)
+        results = FitResults(**behavior(rollout), **scores, **self.head(folder))
+        return Done(
+            results, partial(_page, folder.path, results, rollout, train, {name: fit for name, (fit, _) in fits.items()})
+        )
+
+    def _held_out(self, trials: Trials, folder: RunFolder, options: Options) -> dict[str, dict[str, float]]:
+        """Each model's score on mice it was not fitted to, from the folder or by fitting to the others."""
+        from twin.evaluation.cross_validation import held_out_scores
+
+        scores = {}
+        for name in self.inference.models:
+            model = self.inference.model(name)
+            settings = self.inference.settings(name)
+            score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
+            scores[name] = folder.keep(f"fits/{name}/held_out.json", score, _read_json, _write_json)
+        return scores
+
+
+def read_behavior(path: Path) -> Rollout:
+    """Trials from an HDF5 rollout or, by its name's ending, a csv file."""
+    return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
+
+
+def fit_models(
+    inference: Inference, trials: Trials, folder: RunFolder, options: Options, known: np.ndarray | None = None
+) -> dict[str, tuple[Fit, float]]:
+    """Every model's fit and the seconds it took, from the folder or fitted to the trials.
+
+    `known` are the mice's first weights (M, K), which only simulated mice tell.
+    """
+    from twin.inference.fit import fit, load_fit, save_fit
+
+    def fitted(name: str) -> tuple[Fit, float]:
+        started = time.perf_counter()
+        settings = inference.settings(name)
+        done = fit(trials, inference.model(name), initial_weights=known, progress=options.progress, **settings)
+        return done, time.perf_counter() - started
+
+    def read(card: Path) -> tuple[Fit, float]:
+        return load_fit(card.parent), _read_json(card)["seconds"]
+
+    def write(done: tuple[Fit, float], card: Path) -> None:
+        about = {"seconds": done[1], "trials": int(trials.mask.sum()), "versions": versions()}
+        save_fit(done[0], card.parent, about)
+
+    return {name: folder.keep(f"fits/{name}/card.json", partial(fitted, name), read, write) for name in inference.models}
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _write_json(value: Any, path: Path) -> None:
+    replace_file(path, json.dumps(value).encode())
+
+
+def _scores_text(results: FitResults) -> list[str]:
+    from twin.report.html import table
+
+    header, rows = model_table(results.table()["models"], COLUMNS)
+    return ["Log-likelihoods are natural, per trial.", table(rows, header)]
+
+
+def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]) -> None:
+    from twin.report.plots import model_comparison
+
+    updates = pages.fitted_updates({name: fit for name, fit in fits.items() if name != "static-glm"})
+    weights = {name: fit.weights(trials) for name, fit in fits.items()}
+    figures = {"Scores": {"models": model_comparison(results.table()["models"])}}
+    figures |= pages.rule_figures(updates, trials, weights, None) | pages.behavior_figures(rollout)
+    texts: pages.Texts = {"Scores": _scores_text(results)}
+    texts |= {heading: text for heading, text in pages.rule_texts(trials).items() if heading in figures}
+    pages.write(folder, results, texts, figures)

@@ -1,0 +1,205 @@
+"""Kind `recovery`: simulate mice, fit models to their choices, and compare what was inferred with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from twin.cohort import Cohort
+from twin.data.rollout import Rollout
+from twin.data.trials import Trials
+from twin.evaluation.histories import FEW, LAST, MANY
+from twin.evaluation.performance import behavior
+from twin.report.tables import model_table, text_table
+from twin.studies import pages
+from twin.studies.cohort import CohortStudy
+from twin.studies.fit import fit_models
+from twin.studies.folder import RunFolder
+from twin.studies.results import BehaviorResults, Number, Record
+from twin.studies.study import Done, Options
+from twin.studies.table import Inference
+
+if TYPE_CHECKING:
+    from twin.inference.fit import Fit  # torch is loaded once there is something to fit
+
+COLUMNS = {
+    "log-lik/trial": ("nll_per_trial", -1.0),
+    "truth": ("true_nll_per_trial", -1.0),
+    "rel. RMSE grid": ("relative_rmse", 1.0),
+    "R2 grid": ("r2", 1.0),
+    "rel. RMSE visited": ("relative_rmse_visited", 1.0),
+    "R2 visited": ("r2_visited", 1.0),
+    "spread": ("relative_spread", 1.0),
+    "weights RMSE": ("weights_rmse", 1.0),
+    "seconds": ("seconds", 1.0),
+}
+
+
+class RecoveredParameter(Record):
+    """A parameter of every mouse, true and estimated, in natural units; one value per mouse."""
+
+    true: list[Number] = Field(description="with which the mice were simulated")
+    estimate: list[Number] = Field(description="maximum of the likelihood, or of the posterior with a population")
+    ci95: list[tuple[Number, Number]] = Field(description="95 % interval of the estimate")
+    covered: float = Field(description="fraction of mice whose interval holds the truth")
+
+
+class HistoryCounts(Record):
+    """How many histories were compared."""
+
+    rewarded: int = Field(description="with at least 7 of the last 10 choices rewarded")
+    unrewarded: int = Field(description="with at most 3 of them rewarded")
+
+
+class UpdatesAfter(Record):
+    """Mean change of the stimulus weight in one trial, by stimulus."""
+
+    rewarded: list[Number] = Field(description="after rewarded histories")
+    unrewarded: list[Number] = Field(description="after unrewarded histories")
+
+
+class TrueAndInferred(Record):
+    """Updates by the rule of the mice and by the model."""
+
+    true: UpdatesAfter = Field(description="by the rule of the mice")
+    estimate: UpdatesAfter = Field(description="by the model")
+
+
+class HistoryGap(Record):
+    """How updates depend on earlier trials; empty if no mouse has histories of both kinds, or the model cannot be stepped."""
+
+    true: Number = Field(None, description="mean update after rewarded minus that after unrewarded histories, by the true rule")
+    estimate: Number = Field(None, description="the same by the model")
+    recovered: Number = Field(None, description="the model's gap as a fraction of the true one; null if that is 0")
+    slope: Number = Field(None, description="of a regression of the model's gaps, by mouse and probe, on the true ones")
+    mice: int = Field(0, description="mice that have histories of both kinds")
+    histories: HistoryCounts | None = Field(None, description="how many were compared")
+    stimulus_weight: Number = Field(None, description="where the weights of both kinds of history meet: that of the probes")
+    stimulus: list[float] = Field([], description="stimuli of the probes")
+    updates: TrueAndInferred | None = Field(None, description="by stimulus")
+
+
+class RecoveredModel(Record):
+    """A model against the truth; updates are those of the stimulus weight in one trial."""
+
+    nll_per_trial: Number = Field(description="negative log-likelihood (natural) of a choice by the model")
+    true_nll_per_trial: Number = Field(description="the same by the mice's own probabilities")
+    rmse: Number = Field(description="root mean square error of the update on the grid of weights and stimuli")
+    relative_rmse: Number = Field(description="that, relative to the root mean square of the true update")
+    r2: Number = Field(description="fraction of the variance of the true update on the grid that is explained")
+    rmse_visited: Number = Field(description="root mean square error of the update in trials that the mice did")
+    relative_rmse_visited: Number = Field(description="that, relative to the root mean square of the true update")
+    r2_visited: Number = Field(description="fraction of its variance in those trials that is explained")
+    relative_spread: Number = Field(None, description="how far members of an ensemble differ, relative to their mean update")
+    weights_rmse: Number = Field(description="root mean square error of the weights over all trials, logit per feature")
+    parameters: Mapping[str, RecoveredParameter] = Field(description="parameters that the model shares with the mice's rule")
+    history_gap: HistoryGap = Field(description="what the rule remembers of earlier trials")
+    seconds: float = Field(description="that fitting took")
+
+
+class RecoveryResults(BehaviorResults):
+    """How mice perform, and how well models recover their rule."""
+
+    models: Mapping[str, RecoveredModel] = Field(description="by the name under which it was fitted")
+
+    def summary(self) -> str:
+        """How the mice did, and the table of the models."""
+        return "\n".join([super().summary(), "", *text_table(*model_table(self.table()["models"], COLUMNS))])
+
+
+class RecoveryStudy(CohortStudy):
+    """Simulate a cohort, fit models to it, and compare them with the truth."""
+
+    kind: ClassVar[str] = "recovery"
+
+    inference: Inference
+
+    def carry_out(self, folder: RunFolder, options: Options) -> Done:
+        """Simulate, fit every model, and compare it with the truth."""
+        rollout = self.rollout(folder, options)
+        trials = Trials.from_rollout(rollout, self.inference.features)
+        fits = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+
+        from twin.evaluation.recovery import recovery
+
+        models = {name: recovery(fit, self.cohort, rollout, trials) | {"seconds": s} for name, (fit, s) in fits.items()}
+        results = RecoveryResults(**behavior(rollout), models=models, **self.head(folder))
+        found = {name: fit for name, (fit, _) in fits.items()}
+        return Done(results, partial(_page, folder.path, results, self.cohort, rollout, trials, found))
+
+
+def _first_weights(rollout: Rollout, trials: Trials) -> np.ndarray | None:
+    """True weights before each mouse's first trial, (M, K), if the fitted features are those of the mice."""
+    if rollout.weights is None or trials.features != rollout.features:
+        return None
+    return rollout.weights[rollout.starts[:-1]].astype(float)
+
+
+def _scores_text(results: RecoveryResults) -> list[str]:
+    from twin.report.html import table
+
+    header, rows = model_table(results.table()["models"], COLUMNS)
+    return ["Log-likelihoods are natural; errors of the update are those of the stimulus weight.", table(rows, header)]
+
+
+def _remembering(results: RecoveryResults) -> dict[str, dict[str, Any]]:
+    """The history gap of each model, if the true rule has one."""
+    gaps = {name: model["history_gap"] for name, model in results.table()["models"].items()}
+    return {name: gap for name, gap in gaps.items() if gap.get("true")}
+
+
+def _memory_text(gaps: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is said of updates after rewarded and unrewarded histories."""
+    from twin.report.html import table
+
+    words = (
+        f"Mean change of the stimulus weight by the same rewarded trials, put after histories in which at least {MANY} "
+        f"(rewarded) or at most {FEW} (unrewarded) of the last {LAST} choices were rewarded. The gap is the difference."
+    )
+    rows = [[name, gap["true"], gap["estimate"], f"{100 * gap['recovered']:.0f} %"] for name, gap in gaps.items()]
+    return [words, table(rows, ["model", "true gap", "inferred gap", "recovered"])]
+
+
+def _true_update(cohort: Cohort, rollout: Rollout) -> Callable[..., np.ndarray]:
+    """The update of the first mouse by its own rule."""
+    from twin.evaluation.recovery import Points, true_update
+
+    assert rollout.theta is not None
+    theta: np.ndarray = rollout.theta[0]
+
+    def update(w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+        return true_update(cohort, theta, Points(w, x, choice, reward))
+
+    return update
+
+
+def _true_weights(rollout: Rollout, trials: Trials) -> np.ndarray:
+    """True weights before each trial, (M, T, K), NaN beyond a mouse's last one."""
+    weights = np.full_like(trials.x, np.nan)
+    weights[np.arange(weights.shape[1]) < trials.lengths[:, None]] = rollout.weights
+    return weights
+
+
+def _page(
+    folder: Path, results: RecoveryResults, cohort: Cohort, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]
+) -> None:
+    from twin.report.plots import parameter_recovery
+    from twin.report.plots_history import history_updates
+
+    updates: pages.Updates = {"true": _true_update(cohort, rollout), **pages.fitted_updates(fits)}
+    weights = {name: fit.weights(trials) for name, fit in fits.items()}
+    figures = pages.rule_figures(updates, trials, weights, _true_weights(rollout, trials))
+    texts: pages.Texts = {"Scores": _scores_text(results)}
+    texts |= {heading: text for heading, text in pages.rule_texts(trials).items() if heading in figures}
+    if gaps := _remembering(results):
+        texts["Memory of past trials"] = _memory_text(gaps)
+        figures["Memory of past trials"] = {"history": history_updates(gaps)}
+    for name, model in results.table()["models"].items():
+        if model["parameters"]:
+            figures[f"Parameters recovered by {name}"] = {f"parameters-{name}": parameter_recovery(model["parameters"])}
+    pages.write(folder, results, texts, figures | pages.behavior_figures(rollout))

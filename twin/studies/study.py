@@ -1,0 +1,60 @@
+"""What every kind of study is: a scenario table that can be carried out in a run folder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from envs.names import suggest
+from twin.data.store import versions
+from twin.engine import ENGINES, Engine
+from twin.studies.folder import RunFolder
+from twin.studies.results import Results
+from twin.studies.table import Table
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is carried out on this machine; results do not depend on it. Raises ValueError for an unknown engine."""
+
+    progress: bool = False  # show bars on the terminal
+    workers: int = 2  # that work side by side
+    engine: Engine = "threads"  # what the workers are
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(suggest("engine", self.engine, ENGINES))
+
+
+class Done(NamedTuple):
+    """A study carried out: its numbers, and what draws them once they are stored."""
+
+    results: Results
+    page: Callable[[], None]
+
+
+class Study(Table):
+    """A parsed scenario; its kind is the `kind` of the class."""
+
+    kind: ClassVar[str]
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="names the run folder")
+    seed: int = Field(1, ge=0)
+
+    @abstractmethod
+    def carry_out(self, folder: RunFolder, options: Options) -> Done:
+        """Do what the folder does not hold yet. Raises ValueError if data are not what the study needs."""
+
+    def head(self, folder: RunFolder) -> dict[str, Any]:
+        """Where results come from: the keys that those of every kind begin with."""
+        return {
+            "kind": self.kind,
+            "scenario": self.name,
+            "seed": self.seed,
+            "versions": versions(),
+            "seconds": folder.seconds,
+        }
