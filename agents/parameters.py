@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Discriminator, Field, Strict, Tag
 from scipy.special import ndtr, ndtri
 
-from envs.names import suggest
+from envs.table import Table
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,15 @@ class Parameter:
             )
 
 
-class _Distribution(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Number = Annotated[float, Strict()]  # also a whole number, but neither a truth value nor text
 
 
-class Normal(_Distribution):
+class Normal(Table):
     """Normal over mice, truncated to the parameter's bounds."""
 
     distribution: Literal["normal"]
-    mean: float
-    sd: float = Field(gt=0)
+    mean: Number
+    sd: Number = Field(gt=0)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
@@ -93,12 +92,12 @@ class Normal(_Distribution):
         return np.clip(self.mean + self.sd * ndtri(below + u * (above - below)), low, high)
 
 
-class LogNormal(_Distribution):
+class LogNormal(Table):
     """Lognormal over mice: `median`, and `sigma` the standard deviation of the logarithm."""
 
     distribution: Literal["lognormal"]
-    median: float = Field(gt=0)
-    sigma: float = Field(gt=0)
+    median: Number = Field(gt=0)
+    sigma: Number = Field(gt=0)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
@@ -106,12 +105,12 @@ class LogNormal(_Distribution):
         return np.exp(log.sample(u, math.log(low) if low > 0 else -math.inf, math.log(high)))
 
 
-class Uniform(_Distribution):
+class Uniform(Table):
     """Uniform over mice between `low` and `high`."""
 
     distribution: Literal["uniform"]
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,); the ends must lie within the parameter's bounds."""
@@ -120,43 +119,39 @@ class Uniform(_Distribution):
         return self.low + (self.high - self.low) * u
 
 
-class Choice(_Distribution):
+class Choice(Table):
     """One of several values, equally likely; a mixed population of fast and slow learners, for instance."""
 
     distribution: Literal["choice"]
-    values: tuple[float, ...] = Field(min_length=1)
+    values: tuple[Number, ...] = Field(min_length=1)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """One of the values for each `u` (mice,)."""
         return np.array(self.values)[np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)]
 
 
-Distribution = Normal | LogNormal | Uniform | Choice
-DISTRIBUTIONS: dict[str, type[Distribution]] = {"normal": Normal, "lognormal": LogNormal, "uniform": Uniform, "choice": Choice}
+Distribution = Annotated[Normal | LogNormal | Uniform | Choice, Field(discriminator="distribution")]
 
 
-def parse_value(value: Any) -> float | Distribution | dict[str, Any]:
-    """A parameter's value over a population: a number, a distribution table, or a table of those for each feature.
+def _form(value: Any) -> str | None:
+    """Which form a parameter's value over a population has; None if it has none of them."""
+    if isinstance(value, Normal | LogNormal | Uniform | Choice):
+        return "distribution"
+    if isinstance(value, dict):
+        return "distribution" if "distribution" in value else "features"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    Raises ValueError saying what was given and what is expected.
-    """
-    if isinstance(value, Distribution):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | dict):
-        raise ValueError(f"{value!r} is neither a number nor a table such as {{ distribution = 'normal', mean = 0, sd = 1 }}")
-    if not isinstance(value, dict):
-        return float(value)
-    if "distribution" not in value:
-        return {feature: parse_value(v) for feature, v in value.items()}
-    kind = DISTRIBUTIONS.get(value["distribution"])
-    if kind is None:
-        raise ValueError(suggest("distribution", value["distribution"], DISTRIBUTIONS))
-    try:
-        return kind(**value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        fields = [name for name in kind.model_fields if name != "distribution"]
-        key = ".".join(map(str, first["loc"]))
-        raise ValueError(
-            f"{value['distribution']} distribution: {key}: {first['msg'].lower()}; it has {', '.join(fields)}"
-        ) from None
+
+_FORM = Discriminator(
+    _form,
+    custom_error_type="population_value",
+    custom_error_message="expected a number, or a table such as { distribution = 'normal', mean = 0, sd = 1 }",
+)
+
+
+_Fixed = Annotated[float, Tag("number")]
+_Varying = Annotated[Distribution, Tag("distribution")]
+# One parameter over a population: the same number for all mice, or a distribution that gives each mouse its own.
+OverMice = Annotated[_Fixed | _Varying, _FORM]
+# As that, for every feature alike or for each feature by its name.
+OverMiceAndFeatures = Annotated[_Fixed | _Varying | Annotated[dict[str, OverMice], Tag("features")], _FORM]

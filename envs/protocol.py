@@ -10,16 +10,13 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from envs.protocol_record import MAX_CONTRASTS, MAX_STAGES, WINDOW, protocol_record
+from envs.table import Table
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Transition(_Table):
+class Transition(Table):
     """When a stage ends: enough correct trials at some contrasts on both sides, or a number of trials in the stage."""
 
     contrasts: tuple[float, ...] = Field((), description="contrasts that must each be mastered, on both sides")
@@ -33,7 +30,7 @@ class Transition(_Table):
         return self
 
 
-class Blocks(_Table):
+class Blocks(Table):
     """Blocks of trials in which one side is the more likely; the first block is neutral, the others alternate."""
 
     first: int = Field(90, ge=0, description="trials of the first, neutral block")
@@ -50,7 +47,7 @@ class Blocks(_Table):
         return self
 
 
-class Contingency(_Table):
+class Contingency(Table):
     """One row of a contingency table: a stimulus, how often it is shown and what a correct answer to it earns."""
 
     contrast: float = Field(ge=0, le=1)
@@ -59,7 +56,7 @@ class Contingency(_Table):
     reward_ul: float = Field(1.5, ge=0, description="water of a correct answer, microlitres")
 
 
-class Stage(_Table):
+class Stage(Table):
     """One stage of training: what is shown, and when the next stage begins."""
 
     contrasts: tuple[float, ...] = Field((), description="contrasts, 0 to 1")
@@ -153,7 +150,7 @@ class Stage(_Table):
         return float(self.probabilities[self.contrasts.index(contrast)]) * (left if side == "left" else 1 - left)
 
 
-class Protocol(_Table):
+class Protocol(Table):
     """Everything the rig decides."""
 
     name: str

@@ -6,23 +6,24 @@ import zlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from agents.neural.settings import RandomNetwork
-from agents.parameters import parse_value
+from agents.parameters import OverMice, OverMiceAndFeatures, Parameter
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
+from envs.table import Table
 from twin.inference.card import KnownRule, is_fit, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
 
 
-class Cohort(BaseModel):
+class Cohort(Table):
     """M mice of one rule.
 
     `parameters` gives each a number or a distribution over mice, by name: `rate`, `initial_weight.bias`, or
@@ -32,12 +33,10 @@ class Cohort(BaseModel):
     the parameter that is unknown or outside its bounds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     mice: int = Field(64, ge=1)
     rule: str = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
-    parameters: dict[str, Annotated[Any, BeforeValidator(parse_value)]] = Field(default_factory=dict)
+    parameters: dict[str, OverMiceAndFeatures] = Field(default_factory=dict)
     network: RandomNetwork | None = None
 
     @model_validator(mode="after")
@@ -97,16 +96,17 @@ class Cohort(BaseModel):
                     raise ValueError(f"parameters.{name}: {error}") from None
         return theta
 
-    def _flat_parameters(self) -> list[tuple[str, Any]]:
+    def _flat_parameters(self) -> list[tuple[str, OverMice]]:
         """(name, value) pairs, general names (`initial_weight`) before particular ones (`initial_weight.bias`)."""
-        flat: list[tuple[str, Any]] = []
+        flat: list[tuple[str, OverMice]] = []
         for name, value in self.parameters.items():
             flat += [(f"{name}.{f}", v) for f, v in value.items()] if isinstance(value, dict) else [(name, value)]
         return sorted(flat, key=lambda pair: "." in pair[0])
 
 
-def _values(value: Any, column: str, parameter: Any, seed: int, mice: int) -> Any:
-    if isinstance(value, int | float):
+def _values(value: OverMice, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
+    """A parameter's value of each mouse, (mice,), or one number for all."""
+    if isinstance(value, float):
         return value
     u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
     return value.sample(u, parameter.low, parameter.high)

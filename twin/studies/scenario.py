@@ -5,21 +5,19 @@ Errors name the file, the key and the nearest key there is.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from envs.names import suggest
+from envs.names import nearest, suggest
+from envs.table import Table
 from twin.cohort import Cohort
 from twin.inference.settings import SETTINGS, find_settings
-from twin.studies.table import NamedProtocol, RunLength, Table, ToStatus, check_target
+from twin.studies.table import NamedProtocol, RunLength, ToStatus, check_target
 
 
 class Inference(BaseModel):
@@ -40,11 +38,7 @@ class Inference(BaseModel):
                 raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
             if name not in SETTINGS and "model" not in table:
                 raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
-            settings = find_settings(self.model(name))
-            try:
-                settings(**self.settings(name))
-            except ValidationError as error:
-                raise ValueError(explain(settings, error, f"{name}.")) from None
+            find_settings(self.model(name)).checked(self.settings(name), name)
         for name in self.models:
             find_settings(self.model(name))
         return self
@@ -135,8 +129,8 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """The study a scenario file describes, with `key.path=value` changes. Raises ScenarioError or FileNotFoundError."""
     path = Path(path)
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
-        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")], least=0.6)
+        hint = f"; did you mean {path.parent / near}?" if near else ""
         raise FileNotFoundError(f"{path}: no such scenario{hint}")
     try:
         table = tomllib.loads(path.read_text())
@@ -155,9 +149,9 @@ def parse(table: dict[str, Any], source: str) -> Study:
     if kind not in KINDS:
         raise ScenarioError(f"{source}: {suggest('kind', kind, KINDS)}")
     try:
-        return KINDS[kind](**table)
-    except ValidationError as error:
-        raise ScenarioError(f"{source}: {explain(KINDS[kind], error)}") from None
+        return KINDS[kind].checked(table)
+    except ValueError as error:
+        raise ScenarioError(f"{source}: {error}") from None
 
 
 def to_toml(study: Study) -> str:
@@ -182,45 +176,3 @@ def apply_changes(table: dict[str, Any], changes: Sequence[str]) -> None:
             if not isinstance(inside, dict):
                 raise ScenarioError(f"--set {change!r}: {part!r} is a value, not a table")
         inside[last] = value
-
-
-def explain(model: type[BaseModel], error: ValidationError, prefix: str = "") -> str:
-    """All that is wrong, in one paragraph; what only follows from an error further inside is left out."""
-    every = error.errors()
-    inner = [one for one in every if not any(o["loc"][: len(one["loc"])] == one["loc"] and o is not one for o in every)]
-    return "; ".join(_explain_one(model, one, prefix) for one in inner)
-
-
-def _explain_one(model: type[BaseModel], error: Any, prefix: str) -> str:
-    where = prefix + ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        table = prefix + "".join(f"{part}." for part in error["loc"][:-1])
-        return suggest(
-            f"key in [{table.rstrip('.')}]:" if table else "key", error["loc"][-1], _fields_at(model, error["loc"][:-1])
-        )
-    if error["type"] == "missing":
-        return f"key {where!r} is missing"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    given = f" (given: {error['input']!r})" if error["type"] not in ("value_error", "assertion_error") else ""
-    return f"{where}: {text[0].lower() + text[1:]}{given}" if where else text
-
-
-def _fields_at(model: Any, path: Sequence[Any]) -> list[str]:
-    """Keys a table may have, found by following the path through the models."""
-    name = False  # is the next part of the path a name of the user's own?
-    for part in path:
-        if name or isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
-            name = False
-            continue
-        field = model.model_fields.get(part)
-        name = field is not None and typing.get_origin(field.annotation) is dict
-        model = _table_in(field.annotation) if field else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _table_in(annotation: Any) -> Any:
-    """The first table type inside an annotation such as tuple[Stage, ...] or Transition | None."""
-    if typing.get_origin(annotation) in (tuple, dict, typing.Union, types.UnionType, Annotated):
-        found = [_table_in(a) for a in typing.get_args(annotation)]
-        return next((f for f in found if f is not None), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

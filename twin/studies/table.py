@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from envs.protocols import Protocol, protocol_table
+from envs.table import Table
 from twin.evaluation.status import PATIENCE
 from twin.simulation.until import FURTHEST, find_target
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
 

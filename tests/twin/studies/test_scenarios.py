@@ -41,7 +41,12 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("cohort.parameters.rate", 3.0, r"parameters.rate: rate = 3 is outside \[0, 1\]"),
         ("cohort.parameters.rat", 0.1, "did you mean 'rate'"),
         ("cohort.parameters.rate.distribution", "lognorm", "did you mean 'lognormal'"),
-        ("cohort.parameters.rate.sd", 1.0, "lognormal distribution: sd: extra inputs .* it has median, sigma"),
+        (
+            "cohort.parameters.rate.sd",
+            1.0,
+            r"unknown key in \[cohort.parameters.rate\]: 'sd'; did you mean 'sigma'\? Known: distribution, median, sigma",
+        ),
+        ("cohort.parameters.rate", True, r"cohort.parameters.rate: expected a number, or a table .*given: True"),
         ("cohort.rule", "reinforce-baselin", "did you mean 'reinforce-baseline'"),
         ("cohort.features", ["stimulus", "bais"], "did you mean 'bias'"),
         ("protocol.sessiontrials", 3, r"unknown key in \[protocol\]: 'sessiontrials'; did you mean 'session_trials'"),
