@@ -1,7 +1,9 @@
 """Parameters of rules and mice: plain numbers, with their bounds, transforms and units beside them.
 
-A mouse's parameters are always in natural units. Fitting works in an unconstrained space: the identity for unbounded
-parameters, log for those with a lower bound, logit for those with two.
+A mouse's parameters are always in natural units. Fitting works with unconstrained values: the parameter itself where it has
+no bounds, its logarithm where it has a lower one, its logit where it has two.
+
+Over a population, a parameter is one number or a distribution that gives each mouse its own value.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Parameter:
 
     @property
     def transform(self) -> Literal["identity", "log", "logit"]:
-        """How the natural value becomes the unconstrained one."""
+        """Function that turns a natural value into an unconstrained one: by how many bounds the parameter has."""
         if math.isinf(self.low):
             return "identity"
         return "log" if math.isinf(self.high) else "logit"
@@ -58,7 +60,7 @@ class Parameter:
         return np.log(fraction) - np.log1p(-fraction)
 
     def within(self, low: float, high: float) -> Parameter:
-        """The same within narrower bounds. Raises ValueError unless they rise and lie within its own."""
+        """The same parameter within narrower bounds. Raises ValueError unless they rise and lie within its own."""
         if not self.low <= low < high <= self.high:
             raise ValueError(
                 f"bounds [{low:g}, {high:g}] of {self.name} must rise and lie within [{self.low:g}, {self.high:g}]"
@@ -152,6 +154,6 @@ _FORM = Discriminator(
 _Fixed = Annotated[float, Tag("number")]
 _Varying = Annotated[Distribution, Tag("distribution")]
 # One parameter over a population: the same number for all mice, or a distribution that gives each mouse its own.
-OverMice = Annotated[_Fixed | _Varying, _FORM]
+PopulationValue = Annotated[_Fixed | _Varying, _FORM]
 # As that, for every feature alike or for each feature by its name.
-OverMiceAndFeatures = Annotated[_Fixed | _Varying | Annotated[dict[str, OverMice], Tag("features")], _FORM]
+ParameterValue = Annotated[_Fixed | _Varying | Annotated[dict[str, PopulationValue], Tag("features")], _FORM]

@@ -1,7 +1,7 @@
 """The vocabulary of a training protocol: a Protocol is a table of Stages, each with the Transition that ends it.
 
-Vocabulary as in aind-behavior-curriculum. A protocol holds everything the rig decides; it is frozen, validated, and
-turns into TOML and back (`envs.protocols`). Compiled code reads it as one record (`Protocol.record`).
+The words are those of aind-behavior-curriculum. A protocol holds everything the rig decides; it is checked when it is made,
+never changed, and turns into TOML and back (`envs.protocols`). Compiled code reads it as one record (`Protocol.record`).
 """
 
 from __future__ import annotations
@@ -198,12 +198,12 @@ class Protocol(Table):
         for number, stage in enumerate(self.stages):
             if (stage.advance is None) != (number == len(self.stages) - 1):
                 raise ValueError(
-                    f"stage {number} of {len(self.stages)}: every stage but the last needs an `advance` rule, and the last none"
+                    f"stages.{number} of {len(self.stages)}: every stage but the last needs an `advance` rule, the last none"
                 )
             needed, what = self._needs(stage)
             if not self.keeps_performance and needed > self.session_trials:
                 raise ValueError(
-                    f"stage {number}: its advance rule can never fire: it needs {what} in one session, "
+                    f"stages.{number}: its advance rule can never fire: it needs {what} in one session, "
                     f"and session_trials = {self.session_trials}"
                 )
         if len(self.contrasts) > MAX_CONTRASTS:

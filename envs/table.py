@@ -36,8 +36,13 @@ def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> 
     What only follows from an error further inside is left out.
     """
     every = error.errors()
-    inner = [one for one in every if not any(o["loc"][: len(one["loc"])] == one["loc"] and o is not one for o in every)]
+    inner = [one for one in every if not any(_is_inside(other["loc"], one["loc"]) for other in every)]
     return "; ".join(_explain_one(model, one, [where] if where else []) for one in inner)
+
+
+def _is_inside(location: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Does a location lie further inside than another?"""
+    return len(location) > len(other) and location[: len(other)] == other
 
 
 def _explain_one(model: type[BaseModel], error: Any, above: list[str]) -> str:

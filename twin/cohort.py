@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from agents.neural.settings import RandomNetwork
-from agents.parameters import OverMice, OverMiceAndFeatures, Parameter
+from agents.parameters import Parameter, ParameterValue, PopulationValue
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
@@ -36,7 +36,7 @@ class Cohort(Table):
     mice: int = Field(64, ge=1)
     rule: str = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
-    parameters: dict[str, OverMiceAndFeatures] = Field(default_factory=dict)
+    parameters: dict[str, ParameterValue] = Field(default_factory=dict)
     network: RandomNetwork | None = None
 
     @model_validator(mode="after")
@@ -96,15 +96,15 @@ class Cohort(Table):
                     raise ValueError(f"parameters.{name}: {error}") from None
         return theta
 
-    def _flat_parameters(self) -> list[tuple[str, OverMice]]:
+    def _flat_parameters(self) -> list[tuple[str, PopulationValue]]:
         """(name, value) pairs, general names (`initial_weight`) before particular ones (`initial_weight.bias`)."""
-        flat: list[tuple[str, OverMice]] = []
+        flat: list[tuple[str, PopulationValue]] = []
         for name, value in self.parameters.items():
             flat += [(f"{name}.{f}", v) for f, v in value.items()] if isinstance(value, dict) else [(name, value)]
         return sorted(flat, key=lambda pair: "." in pair[0])
 
 
-def _values(value: OverMice, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
+def _values(value: PopulationValue, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
     """A parameter's value of each mouse, (mice,), or one number for all."""
     if isinstance(value, float):
         return value

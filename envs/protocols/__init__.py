@@ -28,6 +28,11 @@ def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
         raise ValueError(f"protocol {table['name']!r}: {error}") from None
 
 
+def find_protocol(protocol: Protocol | str) -> Protocol:
+    """A protocol, given itself or its name. Raises ValueError naming the nearest known name."""
+    return load_protocol(protocol) if isinstance(protocol, str) else protocol
+
+
 def read_protocol(path: str | Path) -> Protocol:
     """The protocol of a TOML file: `base` and changes to it, or stages from nothing. Raises ValueError naming the file."""
     try:
@@ -48,6 +53,7 @@ __all__ = [
     "Protocol",
     "Stage",
     "Transition",
+    "find_protocol",
     "load_protocol",
     "protocol_table",
     "read_protocol",

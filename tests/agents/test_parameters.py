@@ -7,15 +7,15 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from agents.parameters import Choice, Distribution, LogNormal, Normal, OverMiceAndFeatures, Uniform
+from agents.parameters import Choice, Distribution, LogNormal, Normal, ParameterValue, Uniform
 from envs.table import Table
 
-VALUE = TypeAdapter(OverMiceAndFeatures)
+VALUE = TypeAdapter(ParameterValue)
 U = (np.arange(2000) + 0.5) / 2000
 
 
 class Population(Table):
-    rate: OverMiceAndFeatures
+    rate: ParameterValue
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,13 @@ BAD = {
     ),
     "sessions too short for the counter": (
         {"base": "ibl-v8", "session_trials": 180},
-        "stage 2: its advance rule can never fire: it needs 200 trials in one session",
+        "stages.2: its advance rule can never fire: it needs 200 trials in one session",
     ),
     "sessions too short for mastery": (
         {"base": "ibl-v8", "session_trials": 100},
-        "stage 0: its advance rule can never fire: it needs 164 correct trials in one session",
+        "stages.0: its advance rule can never fire: it needs 164 correct trials in one session",
     ),
-    "last stage with advance": ({"stages": [{"contrasts": [1], "advance": {"trials": 5}}]}, "stage 0 of 1"),
+    "last stage with advance": ({"stages": [{"contrasts": [1], "advance": {"trials": 5}}]}, "stages.0 of 1"),
     "two ways to advance": (
         {"stages": [{"contrasts": [1], "advance": {"trials": 5, "contrasts": [1]}}, {"contrasts": [1]}]},
         "stages.0.advance: a transition needs either",
@@ -138,7 +138,9 @@ def test_the_registry_holds_what_modules_define():
     base, derived = (load_protocol("constant", name=name) for name in ("b", "a"))
     first, second = ModuleType("first"), ModuleType("second")
     first.BASE = base
-    second.BASE, second.DERIVED, second.OTHER = base, derived, 3
+    second.BASE = base
+    second.DERIVED = derived
+    second.OTHER = 3
     assert list(collect([first, second]).items()) == [("a", derived), ("b", base)]
     second.BASE = base.model_copy(update={"gain": 1.0})
     with pytest.raises(ValueError, match="two protocols are named 'b', one of them in second"):
