@@ -71,11 +71,10 @@ class Parameter:
 
     def check(self, values: Any) -> None:
         """Raise ValueError unless every value is finite and within the bounds."""
-        values = np.asarray(values, float)
-        if not np.all(np.isfinite(values) & (values >= self.low) & (values <= self.high)):
-            raise ValueError(
-                f"{self.name} = {np.ravel(values)[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}"
-            )
+        values = np.atleast_1d(np.asarray(values, float))
+        wrong = values[~(np.isfinite(values) & (values >= self.low) & (values <= self.high))]
+        if len(wrong):
+            raise ValueError(f"{self.name} = {wrong[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}")
 
 
 Number = Annotated[float, Strict()]  # also a whole number, but neither a truth value nor text

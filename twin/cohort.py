@@ -26,11 +26,12 @@ RANDOM = "rnn"  # the rule that is a network at random
 class Cohort(Table):
     """M mice of one rule.
 
-    `parameters` gives each a number or a distribution over mice, by name: `rate`, `initial_weight.bias`, or
-    `initial_weight` for every weight alike; what is not named keeps its default. `rule` is a registered rule's name or the
-    folder of a fit. Then mouse m is fitted mouse m % n of the n there are, with all that was fitted of it as defaults, and
-    sees the features of the fit. The rule `rnn` is a network at random, which `network` describes. Raises ValueError naming
-    the parameter that is unknown or outside its bounds.
+    `parameters` gives each parameter, by its name, one number for all mice or a distribution over them. The name is `rate`,
+    `initial_weight.bias`, or `initial_weight` for every weight alike; what is not named keeps its default.
+
+    `rule` is the name of a registered rule or the folder of a fit. The mice of a fit of n mice are those, in turn: mouse m has
+    what was fitted of mouse m % n as its defaults, and sees the features of the fit. The rule `rnn` is a network at random,
+    which `network` describes. Raises ValueError naming the parameter that is unknown or outside its bounds.
     """
 
     mice: int = Field(64, ge=1)
@@ -71,7 +72,7 @@ class Cohort(Table):
 
     @property
     def layout(self) -> Layout:
-        """What the columns of theta are; a neural rule has no parameters there, only the traits, as the static rule."""
+        """The columns of theta; those of a neural rule are the traits alone, as for the static rule."""
         rule = self.learning_rule
         return Layout(rule if isinstance(rule, Rule) else replace(RULES["static"], name=self.rule), self.features)
 
@@ -88,10 +89,8 @@ class Cohort(Table):
             theta[:, layout.index(name)[0]] = self.known_rule.values(name, mice)
         for name, value in self._flat_parameters():
             for column in layout.index(name):
-                parameter = list(layout.columns.values())[column]
-                theta[:, column] = _values(value, layout.names[column], parameter, seed, mice)
                 try:
-                    parameter.check(theta[:, column])
+                    theta[:, column] = _values(value, layout.names[column], list(layout.columns.values())[column], seed, mice)
                 except ValueError as error:
                     raise ValueError(f"parameters.{name}: {error}") from None
         return theta
@@ -105,11 +104,14 @@ class Cohort(Table):
 
 
 def _values(value: PopulationValue, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
-    """A parameter's value of each mouse, (mice,), or one number for all."""
+    """A parameter's value of each mouse, (mice,), or one number for all. Raises ValueError if one is outside its bounds."""
     if isinstance(value, float):
-        return value
-    u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
-    return value.sample(u, parameter.low, parameter.high)
+        values: float | np.ndarray = value
+    else:
+        u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
+        values = value.sample(u, parameter.low, parameter.high)
+    parameter.check(values)
+    return values
 
 
 def find_rule(name: str) -> KnownRule:

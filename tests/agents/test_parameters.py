@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from agents.parameters import Choice, Distribution, LogNormal, Normal, ParameterValue, Uniform
+from agents.parameters import Choice, Distribution, LogNormal, Normal, Parameter, ParameterValue, Uniform
 from envs.table import Table
 
 VALUE = TypeAdapter(ParameterValue)
@@ -71,6 +71,14 @@ def test_wrong_distributions(given, message):
 )
 def test_draws_are_the_quantiles_of_the_distribution(distribution: Distribution, bounds, reference):
     assert distribution.sample(U, *bounds) == pytest.approx(reference.ppf(U), rel=1e-9)
+
+
+def test_the_value_outside_the_bounds_is_named():
+    rate = Parameter("rate", 0.03, 0.0, 1.0, "weight per trial", "learning rate")
+    rate.check([0.0, 0.5, 1.0])
+    for wrong, named in (([0.5, 1.25, 0.1], "1.25"), (-0.5, "-0.5"), ([0.5, np.nan], "nan"), ([[0.5], [np.inf]], "inf")):
+        with pytest.raises(ValueError, match=rf"^rate = {named} is outside \[0, 1\] \(weight per trial\): learning rate$"):
+            rate.check(wrong)
 
 
 def test_draws_stay_within_the_bounds_of_the_parameter():

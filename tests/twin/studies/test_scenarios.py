@@ -39,6 +39,11 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("cohort.mouse", 3, r"x.toml: unknown key in \[cohort\]: 'mouse'; did you mean 'mice'"),
         ("cohort.mice", "many", r"cohort.mice: .*valid integer.*given: 'many'"),
         ("cohort.parameters.rate", 3.0, r"parameters.rate: rate = 3 is outside \[0, 1\]"),
+        (
+            "cohort.parameters.rate",
+            {"distribution": "uniform", "low": 0.5, "high": 2},
+            r"cohort: parameters.rate: uniform from 0.5 to 2 must rise and stay within \[0, 1\]",
+        ),
         ("cohort.parameters.rat", 0.1, "did you mean 'rate'"),
         ("cohort.parameters.rate.distribution", "lognorm", "did you mean 'lognormal'"),
         (
