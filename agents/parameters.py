@@ -146,7 +146,7 @@ def _form(value: Any) -> str | None:
 _FORM = Discriminator(
     _form,
     custom_error_type="population_value",
-    custom_error_message="expected a number, or a table such as { distribution = 'normal', mean = 0, sd = 1 }",
+    custom_error_message="neither a number nor a table such as { distribution = 'normal', mean = 0, sd = 1 }",
 )
 
 

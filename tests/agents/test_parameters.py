@@ -40,7 +40,7 @@ def test_forms_of_a_value(given, value):
 
 @pytest.mark.parametrize("given", [True, None, "fast", "0.1", [1.0], {"bias": True}, {"bias": {"stimulus": 1.0}}])
 def test_what_is_no_value(given):
-    with pytest.raises(ValueError, match="expected a number, or a table such as"):
+    with pytest.raises(ValueError, match="neither a number nor a table such as"):
         Population.checked({"rate": given})
 
 

@@ -51,7 +51,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
             1.0,
             r"unknown key in \[cohort.parameters.rate\]: 'sd'; did you mean 'sigma'\? Known: distribution, median, sigma",
         ),
-        ("cohort.parameters.rate", True, r"cohort.parameters.rate: expected a number, or a table .*given: True"),
+        ("cohort.parameters.rate", True, r"cohort.parameters.rate: neither a number nor a table .*given: True"),
         ("cohort.rule", "reinforce-baselin", "did you mean 'reinforce-baseline'"),
         ("cohort.features", ["stimulus", "bais"], "did you mean 'bias'"),
         ("protocol.sessiontrials", 3, r"unknown key in \[protocol\]: 'sessiontrials'; did you mean 'session_trials'"),
