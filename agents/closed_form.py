@@ -1,6 +1,7 @@
-"""What a mouse carries from trial to trial, and one trial of learning, for one mouse (compiled) and for many (broadcast).
+"""Closed-form rules at work: what a mouse carries from trial to trial, and how one trial of learning changes it.
 
-Both are thin users of the same `Rule.update`; what a rule cannot say for itself, the window over past trials, is here.
+There are two forms, one compiled for a single mouse and one that works on arrays of many. Both call the same `Rule.update`
+for each weight. The window over past trials, which an update for one trial cannot hold, is kept here.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if config.DISABLE_JIT:
 else:
     from numba.np.unsafe.ndarray import to_fixed_tuple as _row  # type: ignore[no-redef]
 
-row = _row  # values of an array as a tuple of known length, which a compiled call can unpack
+row = _row  # an array as a tuple of known length, which a compiled call can unpack: `update(*row(parameters, n))`
 
 
 class Memory(NamedTuple):
-    """One mouse's state (K weights, a window of S trials); the arrays are changed in place."""
+    """What one mouse carries from trial to trial (K weights, a window of S trials); the arrays are changed in place."""
 
     weights: np.ndarray  # (K,)
     eligibility: np.ndarray  # (K,)
@@ -39,22 +40,23 @@ class Memory(NamedTuple):
 
 def new_memory(rule: Rule, initial_weights: np.ndarray) -> Memory:
     """State of a mouse that has seen nothing; real or complex as `initial_weights` (K,) are."""
-    kind, k, s = initial_weights.dtype, len(initial_weights), rule.window
+    kind = initial_weights.dtype
+    k = len(initial_weights)
     return Memory(
-        initial_weights.copy(),
-        np.zeros(k, kind),
-        np.zeros(1, kind),
-        np.zeros((s, k), kind),
-        np.zeros(s),
-        np.zeros(1, np.int64),
-        np.zeros(k),
-        np.zeros(3),
+        weights=initial_weights.copy(),
+        eligibility=np.zeros(k, kind),
+        critic=np.zeros(1, kind),
+        gradients=np.zeros((rule.window, k), kind),
+        rewards=np.zeros(rule.window),
+        learned=np.zeros(1, np.int64),
+        x=np.zeros(k),
+        previous=np.zeros(3),
     )
 
 
 @kernel
 def push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
-    """Put a trial into the window; its sum becomes the eligibility. Returns the pooled reward."""
+    """Put a trial into the window and its sum into the eligibility; returns 1 if at least half of its trials were rewarded."""
     s, k = memory.gradients.shape
     for i in range(s - 1):
         memory.rewards[i] = memory.rewards[i + 1]
@@ -71,14 +73,17 @@ def push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
 
 
 def compile_learn(rule: Rule) -> Callable[..., None]:
-    """Compiled `learn(memory, choice, reward, p, theta)` of one mouse; theta is (K, parameters of the rule).
+    """Compiled `learn(memory, choice, reward, p, rule_parameters)`: one trial of learning of one mouse, in place.
 
-    Works on complex weights and parameters too. `p` is the probability of a right choice before lapses.
+    `p` is the probability of a right choice before lapses, `rule_parameters` (K, R) the parameters of the rule at each weight.
+    Weights and parameters may be complex.
     """
-    update, n_parameters, windowed = loop(rule.update), len(rule.parameters), rule.window > 0
+    update = loop(rule.update)
+    n_parameters = len(rule.parameters)
+    windowed = rule.window > 0
 
     @loop
-    def learn(memory: Any, choice: float, reward: float, p: Any, theta: np.ndarray) -> None:
+    def learn(memory: Any, choice: float, reward: float, p: Any, rule_parameters: np.ndarray) -> None:
         if windowed:
             reward = push_window(memory, choice, reward, p)
         before = memory.critic[0]
@@ -91,7 +96,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
                 choice,
                 reward,
                 p,
-                *row(theta[k], n_parameters),
+                *row(rule_parameters[k], n_parameters),
             )
             memory.weights[k] = w
             memory.eligibility[k] = eligibility
@@ -101,7 +106,7 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
 
 
 def keep(learns: Any, new: Any, old: Any) -> Any:
-    """The new state where `learns` (M, 1) is 1, the old one where it is 0; states are tuples of arrays, nested or not."""
+    """The new state of mice that learn, `learns` (M, 1) 1, and the old one of the rest, 0; states are tuples of arrays."""
     if not isinstance(new, tuple):
         return new * learns + old * (1.0 - learns)
     parts = [keep(learns, n, o) for n, o in zip(new, old, strict=True)]
@@ -122,17 +127,18 @@ class BatchState(NamedTuple):
 class BatchRule:
     """A closed-form rule over M mice at once, with the `init` and `learn` of a neural rule; numpy or torch by its inputs."""
 
-    def __init__(self, rule: Rule, theta: Any, initial_weights: Any) -> None:
-        """theta (M, K, R) natural units, initial_weights (M, K)."""
+    def __init__(self, rule: Rule, rule_parameters: Any, initial_weights: Any) -> None:
+        """rule_parameters (M, K, R) in natural units, initial_weights (M, K)."""
         self.rule = rule
-        self.theta = tuple(theta[..., r] for r in range(len(rule.parameters)))
+        self.parameters = tuple(rule_parameters[..., r] for r in range(len(rule.parameters)))
         self.initial_weights = initial_weights
 
     def init(self, n_mice: int) -> BatchState:
         """State of `n_mice` before the first trial."""
-        w, zero = self.initial_weights, self.initial_weights * 0.0
-        one, s = zero[:, :1], self.rule.window
-        return BatchState(w, zero, one, (zero,) * s, (one,) * s, one)
+        zero = self.initial_weights * 0.0  # of the kind and device of the weights
+        one_zero = zero[:, :1]
+        window = self.rule.window
+        return BatchState(self.initial_weights, zero, one_zero, (zero,) * window, (one_zero,) * window, one_zero)
 
     def learn(self, state: BatchState, x: Any, choice: Any, reward: Any, p_right: Any) -> BatchState:
         """State after a trial: x (M, K), choice (-1: no choice, no learning), reward and p_right (M, 1)."""
@@ -144,11 +150,14 @@ class BatchRule:
             eligibility = sum(gradients[1:], start=gradients[0])
             half = 0.5 * (learned * (learned < self.rule.window) + self.rule.window * (learned >= self.rule.window))
             reward = 1.0 * (sum(rewards[1:], start=rewards[0]) >= half)
-        w, eligibility, critic = self.rule.update(w, eligibility, critic, x, choice, reward, p_right, *self.theta)
+        w, eligibility, critic = self.rule.update(w, eligibility, critic, x, choice, reward, p_right, *self.parameters)
         new = BatchState(w, eligibility, critic, gradients, rewards, learned)
         return keep(1.0 * (choice >= 0), new, state)
 
 
-def as_mice(rule: Any, theta: Any, initial_weights: Any) -> Any:
-    """M mice of a rule with `init` and `learn`, whatever its kind; theta (M, K, R) is what a closed-form one needs."""
-    return BatchRule(rule, theta, initial_weights) if isinstance(rule, Rule) else rule.as_mice(initial_weights)
+def as_mice(rule: Any, rule_parameters: Any, initial_weights: Any) -> Any:
+    """M mice of a rule of either kind, with `init` and `learn`.
+
+    initial_weights (M, K); rule_parameters (M, K, R) are those of a closed-form rule, a neural rule has its own.
+    """
+    return BatchRule(rule, rule_parameters, initial_weights) if isinstance(rule, Rule) else rule.as_mice(initial_weights)

@@ -1,14 +1,12 @@
-"""Features: what of the stimulus and of the previous trial drives the choice.
+"""Features: what of the stimulus and of the previous trial drives the choice, each a named column of x.
 
-Each feature is a named column of x. At the first trial of a session, and after a trial without a choice, the history
-features are 0.
+The history features (`previous_...`) are 0 at the first trial of a session and after a trial without a choice.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -17,7 +15,7 @@ from envs.compiled import kernel
 from envs.names import suggest
 
 _STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS, _SCALED_CONTRAST, _LEFT, _RIGHT = range(9)
-OF_ONE_SIDE = ("stimulus_left", "stimulus_right")  # a swap of left and right swaps them; all others but the bias change sign
+OF_ONE_SIDE = ("stimulus_left", "stimulus_right")  # swapping left and right swaps these; the others but bias change sign
 CONTRAST_GAIN = 5.0  # psytrack's p of tanh(p c) / tanh(p); Roy et al 2021, Neuron
 _FULL = math.tanh(CONTRAST_GAIN)
 
@@ -49,12 +47,13 @@ def feature_codes(features: Sequence[str]) -> np.ndarray:
 
 @kernel
 def _stimulus(contrast: float) -> float:
+    """The stimulus feature of a signed contrast, -1 to 1: differences count more at low contrasts than at high ones."""
     return math.tanh(CONTRAST_GAIN * contrast) / _FULL
 
 
 @kernel
 def fill_features(x: np.ndarray, codes: np.ndarray, contrast: float, previous: np.ndarray) -> None:
-    """Write one trial's features into x (K,); `previous` (3,) is filled by `remember`."""
+    """Write the features of one trial into x (K,); `previous` (3,) is what `remember` kept of the trial before."""
     for k in range(codes.shape[0]):
         code = codes[k]
         if code == _STIMULUS:
@@ -77,7 +76,7 @@ def fill_features(x: np.ndarray, codes: np.ndarray, contrast: float, previous: n
 
 @kernel
 def remember(previous: np.ndarray, contrast: float, choice: int, reward: float) -> None:
-    """Keep in `previous` (3,) what the next trial's history features need."""
+    """Keep in `previous` (3,) what the history features of the next trial need."""
     direction = 0.0 if choice < 0 else 2.0 * choice - 1.0
     previous[0] = direction
     previous[1] = direction * reward
@@ -87,8 +86,8 @@ def remember(previous: np.ndarray, contrast: float, choice: int, reward: float) 
 @njit(cache=True)
 def design_matrix(
     codes: np.ndarray, contrast: np.ndarray, choice: np.ndarray, reward: np.ndarray, new_session: np.ndarray
-) -> Any:
-    """Features of recorded trials, (N, K), of trials in order; `new_session` (N,) marks the first trial of each session."""
+) -> np.ndarray:
+    """Features (N, K) of recorded trials (N,), in order; `new_session` (N,) marks the first trial of each session."""
     x = np.empty((contrast.shape[0], codes.shape[0]))
     previous = np.zeros(3)
     for t in range(contrast.shape[0]):

@@ -1,4 +1,4 @@
-"""The life of a mouse, compiled: it sees a stimulus and decides, learns from the outcome, and sleeps between sessions."""
+"""The life of a mouse, compiled: it sees a stimulus, decides, learns from the outcome, and sleeps between sessions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RESPONSE_WINDOW = 60.0  # seconds; a mouse that has not answered by then makes n
 
 
 @kernel
-def decide(memory: Any, codes: np.ndarray, lapses: np.ndarray, traits: np.ndarray, contrast: float, when: Any) -> tuple:
-    """See one stimulus: (choice, response time, P(right) before lapses, P(right)); the features are left in memory.x (K,).
+def decide(memory: Any, codes: np.ndarray, lapses: np.ndarray, traits: np.ndarray, contrast: float, when: tuple) -> tuple:
+    """Decide on one stimulus: (choice, response time in seconds, P(right) before lapses, P(right)).
 
-    `memory` has weights, x and previous; `when` is (key, trial, session, session_trial), all the randomness there is. An
-    answer that would come after the response window is none: choice -1.
+    `memory` has weights, previous, and x (K,), where the features are left. `when` is (key, trial, session, session_trial),
+    from which all randomness follows. An answer that would come after the response window is none: choice -1.
     """
     fill_features(memory.x, codes, contrast, memory.previous)
     logit = evidence(memory.weights, memory.x)
@@ -45,20 +45,23 @@ def add_noise(weights: np.ndarray, sd: np.ndarray, key: np.uint64, trial: int, s
 
 @kernel
 def sleep(weights: np.ndarray, previous: np.ndarray, day_noise: np.ndarray, key: np.uint64, trial: int) -> None:
-    """The night between two sessions: the last trial is forgotten and day noise added."""
+    """The night between two sessions: the mouse forgets the last trial, and its weights take day noise, in place."""
     previous[:] = 0.0
     add_noise(weights, day_noise, key, trial, DAY_NOISE)
 
 
 @lru_cache(maxsize=64)
 def compile_finish(rule: Rule) -> Any:
-    """Compiled end of a trial, after its outcome: learning, trial noise, and what the next trial remembers."""
+    """Compiled end of a trial, after its outcome: the mouse learns, its weights take noise, and it remembers the trial.
+
+    `rule_parameters` (K, R) and `trial_noise` (K,) are the mouse's; `p` is P(right) before lapses.
+    """
     learn = compile_learn(rule)
 
     @loop
     def finish(
         memory: Any,
-        theta: np.ndarray,
+        rule_parameters: np.ndarray,
         trial_noise: np.ndarray,
         contrast: float,
         choice: int,
@@ -68,7 +71,7 @@ def compile_finish(rule: Rule) -> Any:
         trial: int,
     ) -> None:
         if choice >= 0:
-            learn(memory, float(choice), float(reward), p, theta)
+            learn(memory, float(choice), float(reward), p, rule_parameters)
         add_noise(memory.weights, trial_noise, key, trial, TRIAL_NOISE)
         remember(memory.previous, contrast, choice, float(reward))
 

@@ -20,8 +20,10 @@ NO_GO_ACTION = 2  # of the Gymnasium environments
 class Mouse:
     """One virtual mouse: `act` on an observation, then `learn` from the reward; `start_session` after each reset.
 
-    parameters: natural values by name (`rate`, `initial_weight.bias`, ...); the rest keep their defaults. `key` from
-    `envs.draws.mouse_key`: with the key of the environment's mouse, the loop gives the trials of `twin.simulate` exactly:
+    `theta` (parameters,) is a row of `Cohort.theta`; without it, parameters have their defaults. `parameters` sets some by
+    name (`rate`, `initial_weight.bias`, ...), in natural units. `key` is the source of the mouse's randomness
+    (`envs.draws.mouse_key`); with the key of the environment's mouse, the loop gives the trials of `twin.simulate` exactly.
+    Raises ValueError for an unknown name, or a value outside its bounds.
 
         observation, info = env.reset(seed=1)
         mouse = Mouse(key=info["key"])
@@ -37,7 +39,7 @@ class Mouse:
         self,
         rule: str | Rule = "reinforce-baseline",
         features: Sequence[str] = ("stimulus", "bias"),
-        key: Any = None,
+        key: int | np.uint64 | None = None,
         theta: np.ndarray | None = None,
         **parameters: float,
     ) -> None:
@@ -53,7 +55,9 @@ class Mouse:
         self._key = np.uint64(mouse_key(0, 0) if key is None else key)
         self._memory = new_memory(self.rule, self._unpacked.initial_weight[0])
         self._finish = compile_finish(self.rule)
-        self._trial = self._session = self._session_trial = 0
+        self._trial = 0
+        self._session = 0
+        self._session_trial = 0
 
     @property
     def weights(self) -> np.ndarray:
@@ -66,18 +70,19 @@ class Mouse:
         return self._response_time
 
     def start_session(self) -> None:
-        """Begin a day; before the first trial of a session it changes nothing."""
+        """Begin a new session, after a night; changes nothing before the first trial of a session."""
         if self._session_trial:
             sleep(self._memory.weights, self._memory.previous, self._unpacked.day_noise[0], self._key, self._trial)
             self._session += 1
             self._session_trial = 0
 
     def act(self, observation: Any) -> int:
-        """Action (0 left, 1 right, 2 no-go) on an observation, the signed contrast as an array of one."""
+        """Action (0 left, 1 right, 2 no-go) on an observation, the signed contrast as an array (1,)."""
         self._contrast = float(observation[0])
-        u, when = self._unpacked, (self._key, self._trial, self._session, self._session_trial)
+        u = self._unpacked
+        when = (self._key, self._trial, self._session, self._session_trial)
         self._choice, self._response_time, self._p, _ = decide(
-            self._memory, self._codes, u.lapses[0], u.behavior[0], self._contrast, when
+            self._memory, self._codes, u.lapses[0], u.response_traits[0], self._contrast, when
         )
         return self._choice if self._choice >= 0 else NO_GO_ACTION
 
@@ -89,7 +94,7 @@ class Mouse:
         """
         self._finish(
             self._memory,
-            self._unpacked.rule[0],
+            self._unpacked.rule_parameters[0],
             self._unpacked.trial_noise[0],
             self._contrast,
             self._choice if choice is None else choice,

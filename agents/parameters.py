@@ -1,20 +1,22 @@
 """Parameters of rules and mice: plain numbers, with their bounds, transforms and units beside them.
 
-A mouse's parameters are always in natural units. Fitting works in an unconstrained space: the identity for unbounded
-parameters, log for those with a lower bound, logit for those with two.
+A mouse's parameters are always in natural units. Fitting works with unconstrained values: the parameter itself where it has
+no bounds, its logarithm where it has a lower one, its logit where it has two.
+
+Over a population, a parameter is one number or a distribution that gives each mouse its own value.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Discriminator, Field, Strict, Tag
 from scipy.special import ndtr, ndtri
 
-from envs.names import suggest
+from envs.table import Table
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Parameter:
 
     @property
     def transform(self) -> Literal["identity", "log", "logit"]:
-        """How the natural value becomes the unconstrained one."""
+        """Function that turns a natural value into an unconstrained one: by how many bounds the parameter has."""
         if math.isinf(self.low):
             return "identity"
         return "log" if math.isinf(self.high) else "logit"
@@ -58,7 +60,7 @@ class Parameter:
         return np.log(fraction) - np.log1p(-fraction)
 
     def within(self, low: float, high: float) -> Parameter:
-        """The same within narrower bounds. Raises ValueError unless they rise and lie within its own."""
+        """The same parameter within narrower bounds. Raises ValueError unless they rise and lie within its own."""
         if not self.low <= low < high <= self.high:
             raise ValueError(
                 f"bounds [{low:g}, {high:g}] of {self.name} must rise and lie within [{self.low:g}, {self.high:g}]"
@@ -69,23 +71,21 @@ class Parameter:
 
     def check(self, values: Any) -> None:
         """Raise ValueError unless every value is finite and within the bounds."""
-        values = np.asarray(values, float)
-        if not np.all(np.isfinite(values) & (values >= self.low) & (values <= self.high)):
-            raise ValueError(
-                f"{self.name} = {np.ravel(values)[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}"
-            )
+        values = np.atleast_1d(np.asarray(values, float))
+        wrong = values[~(np.isfinite(values) & (values >= self.low) & (values <= self.high))]
+        if len(wrong):
+            raise ValueError(f"{self.name} = {wrong[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}")
 
 
-class _Distribution(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Number = Annotated[float, Strict()]  # also a whole number, but neither a truth value nor text
 
 
-class Normal(_Distribution):
+class Normal(Table):
     """Normal over mice, truncated to the parameter's bounds."""
 
     distribution: Literal["normal"]
-    mean: float
-    sd: float = Field(gt=0)
+    mean: Number
+    sd: Number = Field(gt=0)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
@@ -93,12 +93,12 @@ class Normal(_Distribution):
         return np.clip(self.mean + self.sd * ndtri(below + u * (above - below)), low, high)
 
 
-class LogNormal(_Distribution):
+class LogNormal(Table):
     """Lognormal over mice: `median`, and `sigma` the standard deviation of the logarithm."""
 
     distribution: Literal["lognormal"]
-    median: float = Field(gt=0)
-    sigma: float = Field(gt=0)
+    median: Number = Field(gt=0)
+    sigma: Number = Field(gt=0)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
@@ -106,12 +106,12 @@ class LogNormal(_Distribution):
         return np.exp(log.sample(u, math.log(low) if low > 0 else -math.inf, math.log(high)))
 
 
-class Uniform(_Distribution):
+class Uniform(Table):
     """Uniform over mice between `low` and `high`."""
 
     distribution: Literal["uniform"]
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,); the ends must lie within the parameter's bounds."""
@@ -120,43 +120,39 @@ class Uniform(_Distribution):
         return self.low + (self.high - self.low) * u
 
 
-class Choice(_Distribution):
+class Choice(Table):
     """One of several values, equally likely; a mixed population of fast and slow learners, for instance."""
 
     distribution: Literal["choice"]
-    values: tuple[float, ...] = Field(min_length=1)
+    values: tuple[Number, ...] = Field(min_length=1)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """One of the values for each `u` (mice,)."""
         return np.array(self.values)[np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)]
 
 
-Distribution = Normal | LogNormal | Uniform | Choice
-DISTRIBUTIONS: dict[str, type[Distribution]] = {"normal": Normal, "lognormal": LogNormal, "uniform": Uniform, "choice": Choice}
+Distribution = Annotated[Normal | LogNormal | Uniform | Choice, Field(discriminator="distribution")]
 
 
-def parse_value(value: Any) -> float | Distribution | dict[str, Any]:
-    """A parameter's value over a population: a number, a distribution table, or a table of those for each feature.
+def _form(value: Any) -> str | None:
+    """Which form a parameter's value over a population has; None if it has none of them."""
+    if isinstance(value, Normal | LogNormal | Uniform | Choice):
+        return "distribution"
+    if isinstance(value, dict):
+        return "distribution" if "distribution" in value else "features"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    Raises ValueError saying what was given and what is expected.
-    """
-    if isinstance(value, Distribution):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | dict):
-        raise ValueError(f"{value!r} is neither a number nor a table such as {{ distribution = 'normal', mean = 0, sd = 1 }}")
-    if not isinstance(value, dict):
-        return float(value)
-    if "distribution" not in value:
-        return {feature: parse_value(v) for feature, v in value.items()}
-    kind = DISTRIBUTIONS.get(value["distribution"])
-    if kind is None:
-        raise ValueError(suggest("distribution", value["distribution"], DISTRIBUTIONS))
-    try:
-        return kind(**value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        fields = [name for name in kind.model_fields if name != "distribution"]
-        key = ".".join(map(str, first["loc"]))
-        raise ValueError(
-            f"{value['distribution']} distribution: {key}: {first['msg'].lower()}; it has {', '.join(fields)}"
-        ) from None
+
+_FORM = Discriminator(
+    _form,
+    custom_error_type="population_value",
+    custom_error_message="neither a number nor a table such as { distribution = 'normal', mean = 0, sd = 1 }",
+)
+
+
+_Fixed = Annotated[float, Tag("number")]
+_Varying = Annotated[Distribution, Tag("distribution")]
+# One parameter over a population: the same number for all mice, or a distribution that gives each mouse its own.
+PopulationValue = Annotated[_Fixed | _Varying, _FORM]
+# As that, for every feature alike or for each feature by its name.
+ParameterValue = Annotated[_Fixed | _Varying | Annotated[dict[str, PopulationValue], Tag("features")], _FORM]

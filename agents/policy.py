@@ -1,4 +1,4 @@
-"""The decision: a Bernoulli GLM with lapses. Scalar functions for compiled loops.
+"""How a mouse decides: a Bernoulli GLM with lapses, as compiled functions of one trial.
 
 P(right) = lapse_low + (1 - lapse_low - lapse_high) sigmoid(w . x), the lapses as in the IBL psychometric function.
 """
@@ -31,12 +31,6 @@ def evidence(weights: np.ndarray, x: np.ndarray) -> float:
 
 
 @kernel
-def p_right(weights: np.ndarray, x: np.ndarray) -> float:
-    """Probability of a right choice before lapses; weights and x are (K,)."""
-    return sigmoid(evidence(weights, x))
-
-
-@kernel
 def with_lapses(p: float, lapse_low: float, lapse_high: float) -> float:
-    """Probability of a right choice once lapses are counted in."""
+    """Probability of a right choice with lapses, from that without."""
     return lapse_low + (1.0 - lapse_low - lapse_high) * p

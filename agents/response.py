@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from math import inf
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from agents.parameters import Parameter
 from envs.compiled import kernel
 from envs.draws import ENGAGEMENT, NO_GO, RESPONSE_TIME, normal, uniform
 
-BEHAVIOR = (
+RESPONSE_TRAITS = (
     Parameter("no_go", 0.0045, 0.0, 1.0, "probability", "trials without a choice while engaged"),
     Parameter("response_median", 0.31, 0.15, inf, "s", "median response time at strong evidence"),
     Parameter("response_slowing", 0.24, 0.0, inf, "s", "how much longer it is without evidence"),
@@ -49,8 +48,11 @@ def _stretch(traits: np.ndarray, key: np.uint64, session: int, session_trial: in
 
 
 @kernel
-def response_time(traits: np.ndarray, evidence: float, when: Any) -> float:
-    """Response time in seconds, negative for a no-go; `traits` (B,), `when` = (key, trial, session, session_trial)."""
+def response_time(traits: np.ndarray, evidence: float, when: tuple) -> float:
+    """Response time in seconds, negative for a no-go.
+
+    `traits` (B,) are the mouse's RESPONSE_TRAITS, in order; `when` is (key, trial, session, session_trial).
+    """
     key, trial, session, session_trial = when
     if uniform(key, trial, NO_GO) < traits[0]:
         return -1.0

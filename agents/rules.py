@@ -7,7 +7,7 @@ only, so the same object is compiled on scalars by numba, takes complex numbers 
 `choice` is 1 for right and 0 for left, so `choice - p_right` is e_y (1 - p_y), the gradient of the log-probability of the
 choice with respect to the logit; `p_right` is the probability before lapses. A rule with a `window` of S trials receives
 the sum of that gradient over the last S trials as `eligibility`, and as `reward` 1 if at least half of those trials were
-rewarded, else 0; the engine keeps the window (`agents.closed_form`). Trials without a choice change nothing.
+rewarded, else 0; `agents.closed_form` keeps the window. Trials without a choice change nothing.
 """
 
 from __future__ import annotations
@@ -23,59 +23,81 @@ Update = Callable[..., tuple[Any, Any, Any]]
 
 @dataclass(frozen=True)
 class Rule:
-    """How weights change: the update of one synapse, its parameters (in the order of its arguments) and its source."""
+    """How weights change: the update of one synapse, its parameters (in the order of its arguments) and its source.
+
+    `window` is the number of past trials the rule looks at, 0 if none. `base_rule_form` says that a network can be fitted on
+    top of the rule as its base rule: the update is quadratic in p_right plus linear in w, and keeps no memory (it neither uses
+    nor changes eligibility and critic, and has no window). The whole REINFORCE family is of that form.
+    """
 
     name: str
     update: Update
     parameters: tuple[Parameter, ...]
     reference: str
     window: int = 0
+    base_rule_form: bool = False
 
 
 RULES: dict[str, Rule] = {}
 
 
-def _rule(name: str, *parameters: Parameter, reference: str, window: int = 0) -> Callable[[Update], Update]:
+def _rule(
+    name: str, *parameters: Parameter, reference: str, window: int = 0, base_rule_form: bool = False
+) -> Callable[[Update], Update]:
+    """Register an update under a name; arguments as the fields of `Rule`."""
+
     def register(update: Update) -> Update:
-        RULES[name] = Rule(name, update, parameters, reference, window)
+        RULES[name] = Rule(name, update, parameters, reference, window, base_rule_form)
         return update
 
     return register
 
 
 def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = False) -> Parameter:
+    """A learning rate."""
     return Parameter(name, 0.03, 0.0, 1.0, "weight per trial", doc, per_weight)
 
 
 def _baseline(per_weight: bool = False) -> Parameter:
+    """A reward that is expected of every trial."""
     # Above one half, the reward of a mouse that guesses, learning no longer contracts: the weights' Jacobian is
     # 1 - rate (reward - baseline) p (1 - p) x^2, and a fit then bends the chaotic path to the choices at hand.
     doc = "reward expected, subtracted from the reward; if negative, weights shrink after errors"
     return Parameter("baseline", 0.0, -10.0, 0.5, "reward", doc, per_weight)
 
 
-@_rule("static", reference="no learning: a Bernoulli GLM")
+@_rule("static", reference="no learning: a Bernoulli GLM", base_rule_form=True)
 def static(w, eligibility, critic, x, choice, reward, p_right):  # type: ignore[no-untyped-def]
     return w, eligibility, critic
 
 
-@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS")
+@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS", base_rule_form=True)
 def reinforce(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     return w + rate * reward * (choice - p_right) * x, eligibility, critic
 
 
-@_rule("reinforce-baseline", _rate(), _baseline(), reference="Ashwood et al 2020, NeurIPS; Geadah & Pillow 2025")
+@_rule(
+    "reinforce-baseline",
+    _rate(),
+    _baseline(),
+    reference="Ashwood et al 2020, NeurIPS; Geadah & Pillow 2025",
+    base_rule_form=True,
+)
 def reinforce_baseline(w, eligibility, critic, x, choice, reward, p_right, rate, baseline):  # type: ignore[no-untyped-def]
     return w + rate * (reward - baseline) * (choice - p_right) * x, eligibility, critic
 
 
-@_rule("reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS")
+@_rule(
+    "reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS", base_rule_form=True
+)
 def reward_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     correct_sign = (2.0 * choice - 1.0) * (2.0 * reward - 1.0)
     return w + rate * correct_sign * p_right * (1.0 - p_right) * x / 0.5, eligibility, critic
 
 
-@_rule("predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS")
+@_rule(
+    "predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS", base_rule_form=True
+)
 def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     right_is_correct = choice * reward + (1.0 - choice) * (1.0 - reward)
     return w + rate * (right_is_correct - p_right) * x, eligibility, critic
@@ -120,6 +142,7 @@ def learned_critic(w, eligibility, critic, x, choice, reward, p_right, rate, cri
     _baseline(per_weight=True),
     Parameter("forgetting", 0.001, 0.0, 1.0, "per trial", "fraction of the weight lost in each trial", per_weight=True),
     reference="Geadah & Pillow 2025; its trial and day noise are traits of the mouse",
+    base_rule_form=True,
 )
 def full_mouse(w, eligibility, critic, x, choice, reward, p_right, rate_left, rate_right, baseline, forgetting):  # type: ignore[no-untyped-def]
     rate = rate_left + (rate_right - rate_left) * choice

@@ -1,7 +1,7 @@
 """Where each parameter of a mouse stands in its row of theta.
 
-theta is (mice, parameters), natural units: the rule's parameters first, then the traits every mouse has (initial weights,
-noise, lapses, response times).
+theta is (mice, parameters), in natural units: the rule's parameters first, then the traits every mouse has (initial weights,
+noise, lapses, response times). One mouse's theta is a row of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from agents.features import feature_codes
 from agents.parameters import Parameter
-from agents.response import BEHAVIOR
+from agents.response import RESPONSE_TRAITS
 from agents.rules import Rule
 from envs.names import suggest
 
@@ -26,28 +26,28 @@ TRAITS = (
     Parameter("day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", per_weight=True),
     Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli"),
     Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli"),
-    *BEHAVIOR,
+    *RESPONSE_TRAITS,
 )
 
 
 class Unpacked(NamedTuple):
-    """theta of M mice by what it is for (K weights, R parameters of the rule)."""
+    """The theta of M mice, taken apart by what each parameter is for (K weights, R parameters of the rule)."""
 
-    rule: np.ndarray  # (M, K, R)
+    rule_parameters: np.ndarray  # (M, K, R)
     initial_weight: np.ndarray  # (M, K)
     trial_noise: np.ndarray  # (M, K)
     day_noise: np.ndarray  # (M, K)
     lapses: np.ndarray  # (M, 2) low, high
-    behavior: np.ndarray  # (M, B) the traits of `agents.response`, in their order
+    response_traits: np.ndarray  # (M, B) RESPONSE_TRAITS of `agents.response`, in their order
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of theta for one rule on some features."""
+    """The columns of theta for one rule on some features. Raises ValueError for features there are not."""
 
     rule: Rule
     features: tuple[str, ...]
-    bounds: tuple[tuple[str, float, float], ...] = ()  # of columns that are kept within narrower ones than their parameter's
+    bounds: tuple[tuple[str, float, float], ...] = ()  # (column, low, high), where narrower than those of its parameter
 
     def __post_init__(self) -> None:
         feature_codes(self.features)
@@ -66,7 +66,10 @@ class Layout:
         return tuple(self.columns)
 
     def index(self, name: str) -> list[int]:
-        """Columns meant by a name: one, or for `rate` of a rule with one rate per weight, all of them."""
+        """Columns meant by a name: one, or for `rate` of a rule with one rate per weight, all of them.
+
+        Raises ValueError naming the nearest known name.
+        """
         found = [i for i, column in enumerate(self.names) if column == name or column.split(".")[0] == name]
         if not found:
             known = dict.fromkeys([*(c.split(".")[0] for c in self.names), *self.names])
@@ -92,9 +95,10 @@ class Layout:
         return np.array(rows, int).reshape(len(self.features), -1)
 
     def unpack(self, theta: Any) -> Unpacked:
-        """theta (M, P), real or complex, by what it is for."""
+        """theta (M, P), real or complex, taken apart by what it is for."""
         traits = self._per_weight(TRAITS)
-        rule = self._per_weight(self.rule.parameters)
+        rule_parameters = theta[:, self._per_weight(self.rule.parameters)]
         per_weight = [theta[:, traits[:, i]] for i in range(3)]
-        of_mouse = [theta[:, traits[0, 3:5]], np.real(theta[:, traits[0, 5:]])]
-        return Unpacked(*(np.ascontiguousarray(part) for part in [theta[:, rule], *per_weight, *of_mouse]))
+        lapses = theta[:, traits[0, 3:5]]
+        response_traits = np.real(theta[:, traits[0, 5:]])
+        return Unpacked(*map(np.ascontiguousarray, [rule_parameters, *per_weight, lapses, response_traits]))

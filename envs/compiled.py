@@ -2,7 +2,7 @@
 
 `kernel` is numba's njit with a disk cache, without the interpreter's lock, and without reference counting: these functions
 change arrays they are given and allocate none, and counting references to a dozen columns would cost them more than the
-trial itself (400 against 170 ns per trial). `loop` is the same for functions that close over a learning rule, which numba
+trial itself. `loop` is the same for functions that close over a learning rule, which numba
 cannot cache on disk.
 
 Numba's cache looks at the file of a function but not at those of the functions it calls, so an edited kernel would live on,

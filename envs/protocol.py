@@ -1,7 +1,7 @@
 """The vocabulary of a training protocol: a Protocol is a table of Stages, each with the Transition that ends it.
 
-Vocabulary as in aind-behavior-curriculum. A protocol holds everything the rig decides; it is frozen, validated, and
-turns into TOML and back (`envs.protocols`). Compiled code reads it as one record (`Protocol.record`).
+The words are those of aind-behavior-curriculum. A protocol holds everything the rig decides; it is checked when it is made,
+never changed, and turns into TOML and back (`envs.protocols`). Compiled code reads it as one record (`Protocol.record`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from envs.protocol_record import MAX_CONTRASTS, MAX_STAGES, WINDOW, protocol_record
+from envs.table import Table
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Transition(_Table):
+class Transition(Table):
     """When a stage ends: enough correct trials at some contrasts on both sides, or a number of trials in the stage."""
 
     contrasts: tuple[float, ...] = Field((), description="contrasts that must each be mastered, on both sides")
@@ -33,7 +30,7 @@ class Transition(_Table):
         return self
 
 
-class Blocks(_Table):
+class Blocks(Table):
     """Blocks of trials in which one side is the more likely; the first block is neutral, the others alternate."""
 
     first: int = Field(90, ge=0, description="trials of the first, neutral block")
@@ -50,21 +47,21 @@ class Blocks(_Table):
         return self
 
 
-class Contingency(_Table):
+class Contingency(Table):
     """One row of a contingency table: a stimulus, how often it is shown and what a correct answer to it earns."""
 
     contrast: float = Field(ge=0, le=1)
-    side: Literal["left", "right"]
+    side: Literal["left", "right"] = Field(description="the rewarded side")
     probability: float = Field(1.0, ge=0, description="relative frequency of the row")
     reward_ul: float = Field(1.5, ge=0, description="water of a correct answer, microlitres")
 
 
-class Stage(_Table):
+class Stage(Table):
     """One stage of training: what is shown, and when the next stage begins."""
 
     contrasts: tuple[float, ...] = Field((), description="contrasts, 0 to 1")
     weights: tuple[float, ...] | None = Field(None, description="relative frequency of each contrast; default: equal, 0 half")
-    probability_left: float = Field(0.5, ge=0, le=1)
+    probability_left: float = Field(0.5, ge=0, le=1, description="probability of the left side, outside of blocks")
     debias: bool = Field(True, description="repeat an easy stimulus after an error, on the neglected side")
     blocks: Blocks | None = Field(None, description="blocks of unequal probability_left")
     contingencies: tuple[Contingency, ...] = Field((), description="instead of contrasts: a table of stimuli")
@@ -153,7 +150,7 @@ class Stage(_Table):
         return float(self.probabilities[self.contrasts.index(contrast)]) * (left if side == "left" else 1 - left)
 
 
-class Protocol(_Table):
+class Protocol(Table):
     """Everything the rig decides."""
 
     name: str
@@ -163,9 +160,9 @@ class Protocol(_Table):
     debias_contrast: float = Field(0.5, ge=0, le=1, description="contrast from which an error is followed by a repeat")
     debias_responses: int = Field(10, ge=1, le=64, description="responses whose left fraction sets the side of a repeat")
     debias_after_no_go: bool = Field(False, description="does a no-go count as an error that is repeated?")
-    debias_whole_session: bool = Field(False, description="defect of rig 8: the left fraction of all responses of the session")
-    debias_held_contrast: bool = Field(False, description="rigs 4-7: whether to repeat is asked of the newly drawn contrast")
-    debias_fixed_buffer: bool = Field(False, description="rigs 4-7: over a fixed number, starting from zeros, no-gos included")
+    debias_whole_session: bool = Field(False, description="defect of rig 8: left fraction over all responses of the session")
+    debias_held_contrast: bool = Field(False, description="rigs 4-7: the newly drawn contrast decides whether to repeat")
+    debias_fixed_buffer: bool = Field(False, description="rigs 4-7: left fraction over a fixed number, from zeros, with no-gos")
 
     adaptive_only: bool = Field(False, description="rigs 4-7: repeats and the last trial of a session do not count")
     keeps_performance: bool = Field(False, description="rigs 4-7: do performance buffers and counter outlast the session?")
@@ -175,11 +172,14 @@ class Protocol(_Table):
     session_trials: int = Field(571, ge=1, description="most trials of a session")
     session_minutes: float = Field(0, ge=0, description="a session ends after so many minutes (0: no such rule)")
     few_minutes: float = Field(0, ge=0, description="... or after so many if it has at most `few_trials` (0: no such rule)")
-    few_trials: int = Field(400, ge=0)
+    few_trials: int = Field(400, ge=0, description="see `few_minutes` and `slow_factor`")
     slow_factor: float = Field(
-        0, ge=0, description="... or once the median response time of its last 20 trials exceeds so many"
+        0,
+        ge=0,
+        description="... or, after `few_trials` trials and `slow_minutes`, once the median response time of the last 20 trials "
+        "exceeds so many times that of the whole session (0: no such rule)",
     )
-    slow_minutes: float = Field(0, ge=0, description="times its own, after `few_trials` and `slow_minutes` (factor 0: no rule)")
+    slow_minutes: float = Field(0, ge=0, description="see `slow_factor`")
     history_trials: int = Field(43, ge=1, description="trials a session needs for its outcome to carry over to the next")
 
     response_window_s: float = Field(60, gt=0, description="time to answer in, from stimulus onset; after it, a no-go")
@@ -190,8 +190,8 @@ class Protocol(_Table):
 
     adapts: Literal["never", "2019", "v8"] = Field("never", description="how reward volume and gain follow the last session")
     reward_ul: float = Field(3.0, gt=0, description="water of one reward, microlitres; if it adapts, on the first day")
-    reward_low_ul: float = Field(1.5, gt=0, description="it never adapts below this")
-    reward_high_ul: float = Field(3.0, gt=0, description="nor above this")
+    reward_low_ul: float = Field(1.5, gt=0, description="least reward volume that adapting leads to")
+    reward_high_ul: float = Field(3.0, gt=0, description="largest reward volume that adapting leads to")
     gain: float = Field(8.0, gt=0, description="degrees of stimulus per mm of wheel; if it adapts, on the first day")
     trained_gain: float = Field(4.0, gt=0, description="gain after a session that was long enough")
     body_weight_g: float = Field(22.0, ge=0, description="of the mouse (assumed: adult C57BL/6J on restricted water)")
@@ -201,12 +201,12 @@ class Protocol(_Table):
         for number, stage in enumerate(self.stages):
             if (stage.advance is None) != (number == len(self.stages) - 1):
                 raise ValueError(
-                    f"stage {number} of {len(self.stages)}: every stage but the last needs an `advance` rule, and the last none"
+                    f"stages.{number} of {len(self.stages)}: every stage but the last needs an `advance` rule, the last none"
                 )
             needed, what = self._needs(stage)
             if not self.keeps_performance and needed > self.session_trials:
                 raise ValueError(
-                    f"stage {number}: its advance rule can never fire: it needs {what} in one session, "
+                    f"stages.{number}: its advance rule can never fire: it needs {what} in one session, "
                     f"and session_trials = {self.session_trials}"
                 )
         if len(self.contrasts) > MAX_CONTRASTS:

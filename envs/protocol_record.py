@@ -6,11 +6,11 @@ A cell is a signed contrast: number 2 c on the left and 2 c + 1 on the right of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from envs.records import record_dtype
+from envs.records import Record, record_dtype
 
 if TYPE_CHECKING:
     from envs.protocol import Protocol, Stage
@@ -81,9 +81,10 @@ PROTOCOL_DTYPE = record_dtype(ProtocolRecord)
 def protocol_record(protocol: Protocol) -> np.ndarray:
     """A protocol as an array of one record of `PROTOCOL_DTYPE`."""
     array = np.zeros(1, PROTOCOL_DTYPE)
-    record: Any = array[0]
+    record: Record = array[0]
     contrasts = protocol.contrasts
-    record.n_stages, record.n_contrasts = len(protocol.stages), len(contrasts)
+    record.n_stages = len(protocol.stages)
+    record.n_contrasts = len(contrasts)
     record.contrasts[: len(contrasts)] = contrasts
     record.adapts = ADAPTS.index(protocol.adapts)
     for s, stage in enumerate(protocol.stages):
@@ -100,11 +101,14 @@ def _cumulative(probability: np.ndarray) -> np.ndarray:
     return total
 
 
-def _fill_stage(record: Any, s: int, stage: Stage, contrasts: tuple[float, ...]) -> None:
-    record.left[s], record.debias[s] = stage.left, stage.debias
+def _fill_stage(record: Record, s: int, stage: Stage, contrasts: tuple[float, ...]) -> None:
+    """Write stage number s into the arrays of the record."""
+    record.left[s] = stage.left
+    record.debias[s] = stage.debias
     if stage.advance:
         record.advance_contrast[s, [contrasts.index(c) for c in stage.advance.contrasts]] = True
-        record.advance_correct[s], record.advance_trials[s] = stage.advance.correct, stage.advance.trials
+        record.advance_correct[s] = stage.advance.correct
+        record.advance_trials[s] = stage.advance.trials
     if stage.contingencies:
         _fill_table(record, s, stage, contrasts)
         return
@@ -113,14 +117,16 @@ def _fill_stage(record: Any, s: int, stage: Stage, contrasts: tuple[float, ...])
     probability[at] = stage.probabilities
     record.cumulative[s] = _cumulative(probability)
     if stage.blocks:
-        blocks = stage.blocks
-        record.blocked[s], record.block_first[s], record.block_probability[s] = True, blocks.first, blocks.probability
-        record.block_mean[s], record.block_low[s], record.block_high[s] = blocks.mean, blocks.low, blocks.high
-        if blocks.balanced:
-            record.block_balance[s, 2 * at] = record.block_balance[s, 2 * at + 1] = stage.balance
+        record.blocked[s] = True
+        for name in ("first", "probability", "mean", "low", "high"):
+            record[f"block_{name}"][s] = getattr(stage.blocks, name)
+        if stage.blocks.balanced:
+            record.block_balance[s, 2 * at] = stage.balance
+            record.block_balance[s, 2 * at + 1] = stage.balance
 
 
-def _fill_table(record: Any, s: int, stage: Stage, contrasts: tuple[float, ...]) -> None:
+def _fill_table(record: Record, s: int, stage: Stage, contrasts: tuple[float, ...]) -> None:
+    """Write the contingency table of stage number s."""
     cells = [2 * contrasts.index(row.contrast) + (row.side == "right") for row in stage.contingencies]
     probability = np.zeros(2 * MAX_CONTRASTS)
     probability[cells] = [row.probability for row in stage.contingencies]

@@ -11,6 +11,9 @@ import typing
 
 import numpy as np
 
+# A numpy record, or an array of records, whose fields are read as attributes, which numpy's types do not know.
+Record = typing.Any
+
 
 def record_dtype(fields: type) -> np.dtype:
     """Numpy record dtype of a dataclass whose annotations are numpy scalar types.

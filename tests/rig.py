@@ -71,8 +71,12 @@ def _run(protocol, mice, ends, trials, quiescence, contrast, side, left, block, 
     for t in range(trials):
         draw(protocol[0], mice[0])
         mouse = mice[0]
-        quiescence[t], contrast[t], side[t] = mouse.quiescence, abs(mouse.contrast), mouse.side
-        left[t], block[t], block_trial[t] = mouse.probability_left, mouse.block, mouse.block_trial
+        quiescence[t] = mouse.quiescence
+        contrast[t] = abs(mouse.contrast)
+        side[t] = mouse.side
+        left[t] = mouse.probability_left
+        block[t] = mouse.block
+        block_trial[t] = mouse.block_trial
         right = 1 if mouse.side > 0 else 0
         end = ends[t % ends.shape[0]]
         score(protocol[0], mice[0], -1 if end < 0 else (right if end == 1 else 1 - right), 0.5)

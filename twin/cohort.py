@@ -6,38 +6,38 @@ import zlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from agents.neural.settings import RandomNetwork
-from agents.parameters import parse_value
+from agents.parameters import Parameter, ParameterValue, PopulationValue
 from agents.rules import RULES, Rule
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
+from envs.table import Table
 from twin.inference.card import KnownRule, is_fit, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
 
 
-class Cohort(BaseModel):
+class Cohort(Table):
     """M mice of one rule.
 
-    `parameters` gives each a number or a distribution over mice, by name: `rate`, `initial_weight.bias`, or
-    `initial_weight` for every weight alike; what is not named keeps its default. `rule` is a registered rule's name or the
-    folder of a fit. Then mouse m is fitted mouse m % n of the n there are, with all that was fitted of it as defaults, and
-    sees the features of the fit. The rule `rnn` is a network at random, which `network` describes. Raises ValueError naming
-    the parameter that is unknown or outside its bounds.
-    """
+    `parameters` gives each parameter, by its name, one number for all mice or a distribution over them. The name is `rate`,
+    `initial_weight.bias`, or `initial_weight` for every weight alike; what is not named keeps its default.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    `rule` is the name of a registered rule or the folder of a fit. The mice of a fit of n mice are those, in turn: mouse m has
+    what was fitted of mouse m % n as its defaults, and sees the features of the fit. The rule `rnn` is a network at random,
+    which `network` describes. Raises ValueError naming the parameter that is unknown or outside its bounds.
+    """
 
     mice: int = Field(64, ge=1)
     rule: str = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
-    parameters: dict[str, Annotated[Any, BeforeValidator(parse_value)]] = Field(default_factory=dict)
+    parameters: dict[str, ParameterValue] = Field(default_factory=dict)
     network: RandomNetwork | None = None
 
     @model_validator(mode="after")
@@ -72,7 +72,7 @@ class Cohort(BaseModel):
 
     @property
     def layout(self) -> Layout:
-        """What the columns of theta are; a neural rule has no parameters there, only the traits, as the static rule."""
+        """The columns of theta; those of a neural rule are the traits alone, as for the static rule."""
         rule = self.learning_rule
         return Layout(rule if isinstance(rule, Rule) else replace(RULES["static"], name=self.rule), self.features)
 
@@ -89,27 +89,29 @@ class Cohort(BaseModel):
             theta[:, layout.index(name)[0]] = self.known_rule.values(name, mice)
         for name, value in self._flat_parameters():
             for column in layout.index(name):
-                parameter = list(layout.columns.values())[column]
-                theta[:, column] = _values(value, layout.names[column], parameter, seed, mice)
                 try:
-                    parameter.check(theta[:, column])
+                    theta[:, column] = _values(value, layout.names[column], list(layout.columns.values())[column], seed, mice)
                 except ValueError as error:
                     raise ValueError(f"parameters.{name}: {error}") from None
         return theta
 
-    def _flat_parameters(self) -> list[tuple[str, Any]]:
+    def _flat_parameters(self) -> list[tuple[str, PopulationValue]]:
         """(name, value) pairs, general names (`initial_weight`) before particular ones (`initial_weight.bias`)."""
-        flat: list[tuple[str, Any]] = []
+        flat: list[tuple[str, PopulationValue]] = []
         for name, value in self.parameters.items():
             flat += [(f"{name}.{f}", v) for f, v in value.items()] if isinstance(value, dict) else [(name, value)]
         return sorted(flat, key=lambda pair: "." in pair[0])
 
 
-def _values(value: Any, column: str, parameter: Any, seed: int, mice: int) -> Any:
-    if isinstance(value, int | float):
-        return value
-    u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
-    return value.sample(u, parameter.low, parameter.high)
+def _values(value: PopulationValue, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
+    """A parameter's value of each mouse, (mice,), or one number for all. Raises ValueError if one is outside its bounds."""
+    if isinstance(value, float):
+        values: float | np.ndarray = value
+    else:
+        u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
+        values = value.sample(u, parameter.low, parameter.high)
+    parameter.check(values)
+    return values
 
 
 def find_rule(name: str) -> KnownRule:

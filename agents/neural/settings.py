@@ -33,16 +33,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agents.rules import RULES
 from envs.names import suggest
+from envs.table import Table
 
 
-class NetworkForm(BaseModel):
+class NetworkForm(Table):
     """Size and form of a network, fitted or not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: int = Field(32, ge=1, description="units of each hidden layer, and of the GRU")
     layers: int = Field(2, ge=1, le=3, description="hidden layers")
@@ -82,10 +81,8 @@ class TransformerSettings(NetworkSettings):
         return self
 
 
-class TinyRNNSettings(BaseModel):
+class TinyRNNSettings(Table):
     """Size of a memory of past trials whose reading is the weights: no perceptron, no rule."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gradient_form: ClassVar[bool] = False
     probability: ClassVar[bool] = False

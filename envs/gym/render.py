@@ -7,24 +7,24 @@ sigma 7 degrees and .1 cycles per degree at +-35 degrees azimuth, its phase draw
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from envs.draws import PHASE, uniform
+from envs.records import Record
 
 WIDTH, HEIGHT, PIXELS_PER_DEGREE = 110, 60, 4  # degrees
 AZIMUTH, SIGMA, CYCLES_PER_DEGREE = 35.0, 7.0, 0.1
 GREY, AMPLITUDE = 128, 127  # of 255
 
 
-def line(mouse: Any) -> str:
-    """Session, trial, stage and contrast of a mouse's record."""
+def line(mouse: Record) -> str:
+    """Session, trial, stage and contrast of a mouse, as one line."""
     contrast = 100 * float(mouse.contrast)
     return f"session {mouse.session + 1} trial {mouse.session_trial + 1} stage {mouse.stage} contrast {contrast:+.4g} %"
 
 
-def frame(mouse: Any) -> np.ndarray:
+def frame(mouse: Record) -> np.ndarray:
     """The screen as a mouse's record has it, (240, 440, 3) uint8."""
     phase = 2 * math.pi * uniform(mouse.key, mouse.trial, PHASE)
     return gabor(float(mouse.contrast), phase)

@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.draws import mouse_keys
 from envs.gym.render import frame, line
-from envs.gym.world import (
+from envs.gym.step import (
     FINISHED,
     RENDER_MODES,
     RESPONSE_TIME,
@@ -17,23 +17,22 @@ from envs.gym.world import (
     begin_session,
     check_action,
     check_render_mode,
-    find_protocol,
     session_is_over,
     stage_option,
     step_mouse,
 )
-from envs.protocols import Protocol
+from envs.protocols import Protocol, find_protocol
 from envs.task.session import new_mice
 
-_TOLD = (*FINISHED, *STANDING)
+_INFO = (*FINISHED, *STANDING)
 
 
 class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
     """The rig of one mouse.
 
     Observation: the signed contrast, Box(-1, 1, (1,)), positive = right. Action: 0 left, 1 right, 2 no-go. Reward: 1.0 if
-    water was given, else 0.0. A session's end is `truncated`; `terminated` is never set. `info` has what `envs.gym.world`
-    lists: of the trial just finished, and where the mouse stands; `reset` adds the mouse's `key`.
+    water was given, else 0.0. A session's end is `truncated`; `terminated` is never set. `info` has what `envs.gym.step`
+    lists: the trial just finished (FINISHED) and where the mouse stands (STANDING); `reset` adds the mouse's `key`.
 
     A step takes `response_time` seconds of the rig's time, a fixed number; an agent that has response times of its own
     calls `respond(action, response_time)` instead, of which `step` is the shorthand.
@@ -90,9 +89,9 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
         if self._over:
             raise session_is_over(self._number)
         check_action(action, self._number)
-        contrast, reward, over, *told = step_mouse(self._rig, self._mice, 0, action, response_time)
+        contrast, reward, over, *results = step_mouse(self._rig, self._mice, 0, action, response_time)
         self._over = bool(over)
-        info = dict(zip(_TOLD, told, strict=True))
+        info = dict(zip(_INFO, results, strict=True))
         return np.array([contrast], np.float32), reward, False, self._over, info
 
     def render(self) -> Any:

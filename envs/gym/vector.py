@@ -13,22 +13,22 @@ from gymnasium.vector.utils import batch_space
 from envs.compiled import kernel
 from envs.draws import mouse_key
 from envs.gym.render import frame, line
-from envs.gym.world import (
+from envs.gym.step import (
     FINISHED,
     NO_GO,
     RENDER_MODES,
     RESPONSE_TIME,
     STANDING,
-    Told,
+    StepResults,
     begin_session,
     check_action,
     check_render_mode,
-    find_protocol,
     session_is_over,
     stage_option,
     step_mouse,
 )
-from envs.protocols import Protocol
+from envs.protocols import Protocol, find_protocol
+from envs.records import Record
 from envs.task.session import new_mice
 
 
@@ -45,36 +45,39 @@ def _first_bad(actions: np.ndarray, over: np.ndarray, resets: bool) -> int:
 
 
 @kernel
-def _begin_sessions(rig: Any, mice: Any, mask: np.ndarray, stage: int) -> None:
+def _begin_sessions(rig: Record, mice: Record, mask: np.ndarray, stage: int) -> None:
     for m in range(mask.shape[0]):
         if mask[m]:
             begin_session(rig, mice, m, stage)
 
 
 @kernel
-def _step_mice(rig: Any, mice: Any, actions: np.ndarray, seconds: np.ndarray, over: np.ndarray, told: Any) -> None:
+def _step_mice(rig: Record, mice: Record, actions: np.ndarray, seconds: np.ndarray, over: np.ndarray, results: Record) -> None:
     """One step of every mouse; one whose session is over begins the next instead."""
     for m in range(actions.shape[0]):
         if over[m]:
             begin_session(rig, mice, m, -1)
-            told.contrast[m], told.over[m] = mice[m].contrast, False
-            told.stage[m], told.session[m], told.gain[m] = mice[m].stage, mice[m].session, mice[m].gain
+            results.contrast[m] = mice[m].contrast
+            results.over[m] = False
+            results.stage[m] = mice[m].stage
+            results.session[m] = mice[m].session
+            results.gain[m] = mice[m].gain
             continue
         (
-            told.contrast[m],
-            told.reward[m],
-            told.over[m],
-            told.correct_side[m],
-            told.probability_left[m],
-            told.is_repeat[m],
-            told.choice[m],
-            told.response_time[m],
-            told.water_ul[m],
-            told.stage[m],
-            told.session[m],
-            told.trial[m],
-            told.clock[m],
-            told.gain[m],
+            results.contrast[m],
+            results.reward[m],
+            results.over[m],
+            results.correct_choice[m],
+            results.probability_left[m],
+            results.is_repeat[m],
+            results.choice[m],
+            results.response_time[m],
+            results.water_ul[m],
+            results.stage[m],
+            results.session[m],
+            results.trial[m],
+            results.clock[m],
+            results.gain[m],
         ) = step_mouse(rig, mice, m, actions[m], seconds[m])
 
 
@@ -106,7 +109,9 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if mode not in (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP):
             raise ValueError(f"autoreset_mode {mode.value!r}; expected DISABLED or NEXT_STEP")
         self.protocol = find_protocol(protocol)
-        self.num_envs, self.response_time, self.render_mode = num_envs, response_time, render_mode
+        self.num_envs = num_envs
+        self.response_time = response_time
+        self.render_mode = render_mode
         self.metadata = self.metadata | {"autoreset_mode": mode}
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.single_action_space = gym.spaces.Discrete(3)
@@ -181,12 +186,13 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             if not self._over[bad]:
                 check_action(int(actions[bad]), int(bad))
             raise session_is_over(int(bad))
-        told, stepped = Told.of(self.num_envs), ~self._over
-        _step_mice(self._rig, self._mice, actions, seconds, self._over, told)
-        self._over = told.over.copy()
-        finished, standing = ({name: getattr(told, name) for name in names} for names in (FINISHED, STANDING))
+        results = StepResults.of(self.num_envs)
+        stepped = ~self._over
+        _step_mice(self._rig, self._mice, actions, seconds, self._over, results)
+        self._over = results.over.copy()
+        finished, standing = ({name: getattr(results, name) for name in names} for names in (FINISHED, STANDING))
         infos = _masked(finished, stepped) | _masked(standing, np.ones(self.num_envs, bool))
-        return told.contrast[:, None], told.reward, np.zeros(self.num_envs, bool), told.over, infos
+        return results.contrast[:, None], results.reward, np.zeros(self.num_envs, bool), results.over, infos
 
     def render(self) -> tuple[Any, ...] | None:
         """What each mouse sees, as in `ChoiceWorldEnv.render`."""

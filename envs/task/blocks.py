@@ -8,18 +8,21 @@ its cells are drawn without replacement. Sources: iblrig 8.24.7 `choiceworld.py`
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from envs.compiled import kernel
 from envs.draws import BLOCK_LENGTH, BLOCK_SIDE, CONTRAST, truncated_exponential, uniform
 from envs.protocol_record import MAX_CONTRASTS
+from envs.records import Record
 
 CELLS = 2 * MAX_CONTRASTS
 
 
 @kernel
-def _first_block(protocol: Any, mouse: Any) -> None:
-    mouse.block, mouse.block_trial, mouse.block_left = 0, 0, 0.5
+def _first_block(protocol: Record, mouse: Record) -> None:
+    """Begin the neutral block that opens a session."""
+    mouse.block = 0
+    mouse.block_trial = 0
+    mouse.block_left = 0.5
     mouse.block_length = protocol.block_first[mouse.stage]
     mouse.balance_total = 0
     for cell in range(CELLS):
@@ -28,7 +31,8 @@ def _first_block(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def _new_block(protocol: Any, mouse: Any) -> None:
+def _new_block(protocol: Record, mouse: Record) -> None:
+    """Begin a block that favours one side: either one after the first block, then the other in turn."""
     stage = mouse.stage
     left_likely = uniform(mouse.key, mouse.trial, BLOCK_SIDE) < 0.5 if mouse.block == 0 else mouse.block_left < 0.5
     mouse.block_left = protocol.block_probability[stage] if left_likely else 1.0 - protocol.block_probability[stage]
@@ -41,7 +45,7 @@ def _new_block(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def next_block_trial(protocol: Any, mouse: Any) -> None:
+def next_block_trial(protocol: Record, mouse: Record) -> None:
     """Move on by one trial, to the next block where one is due; its P(left) is left in `block_left`."""
     if mouse.session_trial == 0 or mouse.block_length == 0:
         _first_block(protocol, mouse)
@@ -52,7 +56,7 @@ def next_block_trial(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def balanced_cell(mouse: Any) -> int:
+def balanced_cell(mouse: Record) -> int:
     """Cell drawn without replacement from those still due."""
     rank = int(uniform(mouse.key, mouse.trial, CONTRAST) * mouse.balance_total)
     cell = 0
@@ -65,7 +69,7 @@ def balanced_cell(mouse: Any) -> int:
 
 
 @kernel
-def table_cell(protocol: Any, mouse: Any) -> int:
+def table_cell(protocol: Record, mouse: Record) -> int:
     """Cell drawn from the stage's contingency table."""
     u = uniform(mouse.key, mouse.trial, CONTRAST)
     cell = 0

@@ -13,12 +13,11 @@ Sources: iblrig 8.24.7 `_iblrig_tasks_trainingChoiceWorld/task.py`; iblrig 6.2.5
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from envs.compiled import kernel
 from envs.draws import DEBIAS, normal
+from envs.records import Record
 from envs.task.stages import count_bits
 
 DEBIAS_SD = 0.5  # of the normal draw that places a repeat (iblrig)
@@ -34,7 +33,7 @@ def _last(n: int) -> np.uint64:
 
 
 @kernel
-def left_fraction(protocol: Any, mouse: Any) -> float:
+def left_fraction(protocol: Record, mouse: Record) -> float:
     """Fraction of leftward responses among the last ones of this session; .5 before the first."""
     if protocol.debias_fixed_buffer:
         return count_bits(mouse.responses & _last(protocol.debias_responses)) / protocol.debias_responses
@@ -47,7 +46,7 @@ def left_fraction(protocol: Any, mouse: Any) -> float:
 
 
 @kernel
-def repeats(protocol: Any, mouse: Any, drawn: int) -> bool:
+def repeats(protocol: Record, mouse: Record, drawn: int) -> bool:
     """Is the next trial a repeat of the last, whose contrast is still in the record? `drawn` is the new contrast's number."""
     if not mouse.wrong or not protocol.debias[mouse.stage]:
         return False
@@ -56,8 +55,8 @@ def repeats(protocol: Any, mouse: Any, drawn: int) -> bool:
 
 
 @kernel
-def place_repeat(protocol: Any, mouse: Any, drawn: int) -> bool:
-    """Repeat the last contrast: is it on the right?"""
+def place_repeat(protocol: Record, mouse: Record, drawn: int) -> bool:
+    """Choose the side of a repeat, True for right; where a protocol holds the newly drawn contrast, keep it for later."""
     m = left_fraction(protocol, mouse)
     if protocol.debias_held_contrast:
         if mouse.held < 0:
@@ -67,8 +66,8 @@ def place_repeat(protocol: Any, mouse: Any, drawn: int) -> bool:
 
 
 @kernel
-def record_response(protocol: Any, mouse: Any, choice: int, correct: bool) -> None:
-    """Keep a response for the side of repeats, and whether it may be followed by one."""
+def record_response(protocol: Record, mouse: Record, choice: int, correct: bool) -> None:
+    """Keep a response, from which the side of later repeats follows, and whether a repeat may follow it."""
     left = _ONE if choice == 0 else np.uint64(0)
     if choice >= 0 or protocol.debias_fixed_buffer:
         mouse.responses = (mouse.responses << _ONE) | left

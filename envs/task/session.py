@@ -8,12 +8,11 @@ water the mouse had and lower the gain of the wheel once it does enough trials. 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from envs.compiled import kernel
 from envs.protocol_record import ADAPTS
+from envs.records import Record
 from envs.task.slowing import forget_response_times, slowing
 from envs.task.state import MOUSE_DTYPE
 
@@ -24,9 +23,10 @@ REWARD_STEP_UL = 0.1
 
 
 @kernel
-def session_over(protocol: Any, mouse: Any) -> bool:
+def session_over(protocol: Record, mouse: Record) -> bool:
     """Has the current session come to its end? Called once a trial is scored, and harmless before the first."""
-    trials, minutes = mouse.session_trial, mouse.clock / 60.0
+    trials = mouse.session_trial
+    minutes = mouse.clock / 60.0
     if trials >= protocol.session_trials:
         return True
     if protocol.few_minutes > 0.0 and trials <= protocol.few_trials and minutes >= protocol.few_minutes:
@@ -38,7 +38,7 @@ def session_over(protocol: Any, mouse: Any) -> bool:
 
 
 @kernel
-def sessions_done(protocol: Any, mouse: Any) -> int:
+def sessions_done(protocol: Record, mouse: Record) -> int:
     """Sessions that the mouse has completed."""
     return mouse.session + (1 if session_over(protocol, mouse) else 0)
 
@@ -71,7 +71,8 @@ def adapted_gain(rule: int, gain: float, trials: int, responses: int, first_gain
 
 
 @kernel
-def _adapt(protocol: Any, mouse: Any) -> None:
+def _adapt(protocol: Record, mouse: Record) -> None:
+    """Set reward volume and gain of the next session by what was done in this one."""
     trials = mouse.session_trial
     mouse.reward_ul = adapted_reward(
         protocol.adapts,
@@ -86,8 +87,8 @@ def _adapt(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def next_session(protocol: Any, mouse: Any) -> None:
-    """Put the mouse at the start of its next session."""
+def next_session(protocol: Record, mouse: Record) -> None:
+    """Put the mouse at the start of its next session: what carries over is kept, the rest starts afresh."""
     if mouse.session_trial >= protocol.history_trials:
         mouse.kept_stage = mouse.stage
         _adapt(protocol, mouse)
@@ -109,7 +110,7 @@ def next_session(protocol: Any, mouse: Any) -> None:
     forget_response_times(mouse)
 
 
-def new_mice(protocol: Any, keys: np.ndarray, stage: int = 0) -> np.ndarray:
+def new_mice(protocol: Record, keys: np.ndarray, stage: int = 0) -> np.ndarray:
     """Rig records of mice on their first day, (mice,).
 
     `protocol` is a Protocol's record, `keys` (mice,) come from `envs.draws.mouse_key`.
@@ -118,16 +119,18 @@ def new_mice(protocol: Any, keys: np.ndarray, stage: int = 0) -> np.ndarray:
     mice["key"] = keys
     mice["stage"] = mice["kept_stage"] = stage
     mice["held"] = -1
-    mice["reward_ul"], mice["gain"] = protocol["reward_ul"], protocol["gain"]
+    mice["reward_ul"] = protocol["reward_ul"]
+    mice["gain"] = protocol["gain"]
     return mice
 
 
-def moved_mice(protocol: Any, mice: np.ndarray) -> np.ndarray:
+def moved_mice(protocol: Record, mice: np.ndarray) -> np.ndarray:
     """Rig records (M,) of mice that begin another protocol the next day.
 
     The mouse's key and its counts of trials and sessions go on; stage, buffers, reward volume and gain start as that
     protocol starts them, as on a rig whose task is changed.
     """
     records = new_mice(protocol, mice["key"])
-    records["trial"], records["session"] = mice["trial"], mice["session"] + 1
+    records["trial"] = mice["trial"]
+    records["session"] = mice["session"] + 1
     return records

@@ -1,4 +1,4 @@
-"""Is the mouse slowing down? The median of its last 20 response times against that of the whole session.
+"""Does the mouse slow down? Its median response time over the last 20 trials is compared with that over the whole session.
 
 The last 20 are kept in a ring and their median is compared exactly: it exceeds a limit if at least 11 of them do, or if 10
 do and the middle two have their mean above it. The median of the session comes from a histogram of log response times,
@@ -9,9 +9,9 @@ sorting, and within 1.8 % of the exact (lower) median, half a bin.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from envs.compiled import kernel
+from envs.records import Record
 from envs.task.state import RECENT, TIME_BINS
 
 SHORTEST, LONGEST = 0.01, 100.0  # seconds; times beyond fall into the outermost bins
@@ -20,9 +20,10 @@ _BINS_PER_LOG = TIME_BINS / math.log(LONGEST / SHORTEST)
 
 
 @kernel
-def add_response_time(mouse: Any) -> None:
+def add_response_time(mouse: Record) -> None:
     """Count the response time of the trial that has just ended; called before `session_trial` is raised."""
-    seconds, n = mouse.response_time, mouse.session_trial
+    seconds = mouse.response_time
+    n = mouse.session_trial
     mouse.recent_times[n % RECENT] = seconds
     place = (math.log(max(seconds, SHORTEST)) - _LOG_SHORTEST) * _BINS_PER_LOG
     added = min(TIME_BINS - 1, int(place))
@@ -39,20 +40,21 @@ def add_response_time(mouse: Any) -> None:
 
 
 @kernel
-def session_median(mouse: Any) -> float:
+def session_median(mouse: Record) -> float:
     """Median response time of the session so far, seconds, to half a bin."""
     return math.exp(_LOG_SHORTEST + (mouse.median_bin + 0.5) / _BINS_PER_LOG)
 
 
 @kernel
-def recent_median_above(mouse: Any, limit: float) -> bool:
+def recent_median_above(mouse: Record, limit: float) -> bool:
     """Does the median of the last 20 response times exceed a limit? They must be 20."""
     above = 0
     for i in range(RECENT):
         above += mouse.recent_times[i] > limit
     if 2 * above != RECENT:
         return 2 * above > RECENT
-    lowest_above, highest_below = math.inf, 0.0
+    lowest_above = math.inf
+    highest_below = 0.0
     for i in range(RECENT):
         seconds = float(mouse.recent_times[i])
         if seconds > limit:
@@ -63,13 +65,13 @@ def recent_median_above(mouse: Any, limit: float) -> bool:
 
 
 @kernel
-def slowing(mouse: Any, factor: float) -> bool:
+def slowing(mouse: Record, factor: float) -> bool:
     """Has the median of the last 20 response times exceeded `factor` times that of the session?"""
     return mouse.session_trial >= RECENT and recent_median_above(mouse, factor * session_median(mouse))
 
 
 @kernel
-def forget_response_times(mouse: Any) -> None:
+def forget_response_times(mouse: Record) -> None:
     """Start afresh, for a new session."""
     mouse.time_counts[:] = 0
     mouse.median_bin = 0

@@ -8,12 +8,11 @@ session's last trial never counts. Sources: iblrig 8.24.7 `base_choice_world.py`
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from envs.compiled import kernel
 from envs.protocol_record import WINDOW
+from envs.records import Record
 
 _ONE, _TWO, _FOUR, _TOP = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
 _WINDOW_BITS = np.uint64((1 << WINDOW) - 1)
@@ -30,7 +29,7 @@ def count_bits(bits: np.uint64) -> np.int64:
 
 
 @kernel
-def _mastered(protocol: Any, mouse: Any) -> bool:
+def _mastered(protocol: Record, mouse: Record) -> bool:
     """Is every contrast of the stage's transition mastered on both sides?"""
     if protocol.scaled_contrast_check:
         return False
@@ -43,16 +42,16 @@ def _mastered(protocol: Any, mouse: Any) -> bool:
 
 
 @kernel
-def record_outcome(mouse: Any, right: int, correct: bool) -> None:
-    """Push the outcome of the trial in the record into its buffer."""
+def record_outcome(mouse: Record, right: int, correct: bool) -> None:
+    """Push the outcome of the record's trial into the buffer of its contrast and side (`right`: 1 right, 0 left)."""
     outcome = _ONE if correct else np.uint64(0)
     index = mouse.contrast_index
     mouse.outcomes[right, index] = ((mouse.outcomes[right, index] << _ONE) | outcome) & _WINDOW_BITS
 
 
 @kernel
-def advance_stage(protocol: Any, mouse: Any) -> None:
-    """At most one step per trial, judged before the trial is drawn."""
+def advance_stage(protocol: Record, mouse: Record) -> None:
+    """Move to the next stage if its time has come; called before each trial is drawn, it moves by one stage at most."""
     if not protocol.adaptive_only:
         mouse.stage_trials += 1
     elif mouse.session_trial > 0 and not mouse.is_repeat:  # the trial before

@@ -1,19 +1,20 @@
 """One trial of the IBL task on one mouse record: what the rig shows (`draw`) and what it makes of the choice (`score`).
 
-Read it beside the protocol tables. A trial is `draw`, a choice and its response time by somebody, `score`; the mechanisms
-are in modules of their own (`stages`, `debias`, `blocks`, `slowing`) and sessions begin in `envs.task.session`.
+A trial is `draw`, then a choice and its response time by a mouse or an agent, then `score`. The mechanisms are in modules of
+their own (`stages`, `debias`, `blocks`, `slowing`) and sessions begin in `envs.task.session`. What each switch of a protocol
+means is said in `envs.protocol`.
 
-Every function works on one numpy record in place and is compiled by numba; plain Python gives the same trials.
+Every function changes one numpy record in place and is compiled by numba; plain Python gives the same trials.
 Source: iblrig `choiceworld.py` and the training task's `task.py`, as restated in the protocol files.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from envs.compiled import kernel
 from envs.draws import CONTRAST, HABITUATION, QUIESCENCE, SIDE, normal, truncated_exponential, uniform
+from envs.records import Record
 from envs.task.blocks import balanced_cell, next_block_trial, table_cell
 from envs.task.debias import place_repeat, record_response, repeats
 from envs.task.slowing import add_response_time
@@ -26,7 +27,7 @@ HABITUATION_MEAN, HABITUATION_SD = 10.0, 2.0  # seconds until an uncoupled stimu
 
 
 @kernel
-def draw_contrast(protocol: Any, mouse: Any) -> int:
+def draw_contrast(protocol: Record, mouse: Record) -> int:
     """Number of a contrast drawn from the stage's set."""
     u = uniform(mouse.key, mouse.trial, CONTRAST)
     index = 0
@@ -36,14 +37,15 @@ def draw_contrast(protocol: Any, mouse: Any) -> int:
 
 
 @kernel
-def _show(protocol: Any, mouse: Any, index: int, right: bool) -> None:
+def _show(protocol: Record, mouse: Record, index: int, right: bool) -> None:
+    """Show contrast number `index` on the right or on the left."""
     mouse.contrast_index = index
     mouse.side = 1 if right else -1
     mouse.contrast = mouse.side * protocol.contrasts[index]
 
 
 @kernel
-def present(protocol: Any, mouse: Any, drawn: int) -> None:
+def present(protocol: Record, mouse: Record, drawn: int) -> None:
     """Show contrast number `drawn`, or what debiasing puts in its place, on one of the sides."""
     mouse.is_repeat = repeats(protocol, mouse, drawn)
     if mouse.is_repeat:
@@ -52,14 +54,16 @@ def present(protocol: Any, mouse: Any, drawn: int) -> None:
         return
     left = mouse.probability_left
     if mouse.held >= 0:  # a chain of repeats has ended
-        drawn, left, mouse.held = mouse.held, mouse.held_left, -1
+        drawn = mouse.held
+        left = mouse.held_left
+        mouse.held = -1
     if protocol.zero_contrast_left and protocol.contrasts[drawn] == 0.0:
         left = 1.0
     _show(protocol, mouse, drawn, uniform(mouse.key, mouse.trial, SIDE) >= left)
 
 
 @kernel
-def begin_trial(protocol: Any, mouse: Any) -> None:
+def begin_trial(protocol: Record, mouse: Record) -> None:
     """All that is settled before a stimulus is drawn: the stage, the block, the time without movement."""
     advance_stage(protocol, mouse)
     mouse.probability_left = protocol.left[mouse.stage]
@@ -72,7 +76,7 @@ def begin_trial(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def draw(protocol: Any, mouse: Any) -> None:
+def draw(protocol: Record, mouse: Record) -> None:
     """Prepare the next trial: stage, contrast and side."""
     begin_trial(protocol, mouse)
     balanced = protocol.blocked[mouse.stage] and mouse.balance_total > 0
@@ -85,7 +89,7 @@ def draw(protocol: Any, mouse: Any) -> None:
 
 
 @kernel
-def _reward(protocol: Any, mouse: Any, right: int) -> float:
+def _reward(protocol: Record, mouse: Record, right: int) -> float:
     """Water of a correct answer, microlitres."""
     if protocol.tabled[mouse.stage]:
         return protocol.cell_reward[mouse.stage, 2 * mouse.contrast_index + right]
@@ -93,25 +97,28 @@ def _reward(protocol: Any, mouse: Any, right: int) -> float:
 
 
 @kernel
-def _settle(protocol: Any, mouse: Any, choice: int, response_time: float) -> None:
+def _settle(protocol: Record, mouse: Record, choice: int, response_time: float) -> None:
     """The choice and response time as the rig takes them: an answer after the window is none."""
     if not protocol.coupled:
         choice = -1
         response_time = max(0.0, HABITUATION_MEAN + HABITUATION_SD * normal(mouse.key, mouse.trial, HABITUATION))
     elif choice < 0 or response_time >= protocol.response_window_s:
-        choice, response_time = -1, protocol.response_window_s
-    mouse.choice, mouse.response_time = choice, response_time
+        choice = -1
+        response_time = protocol.response_window_s
+    mouse.choice = choice
+    mouse.response_time = response_time
 
 
 @kernel
-def _feedback_time(protocol: Any, choice: int, correct: bool) -> float:
+def _feedback_time(protocol: Record, choice: int, correct: bool) -> float:
+    """Seconds of feedback after a choice: the stimulus held after a correct one, else a time-out."""
     if correct:
         return protocol.correct_s
     return protocol.error_s if choice >= 0 else protocol.no_go_s
 
 
 @kernel
-def score(protocol: Any, mouse: Any, choice: int, response_time: float) -> int:
+def score(protocol: Record, mouse: Record, choice: int, response_time: float) -> int:
     """Reward (0 or 1) of a choice (0 left, 1 right, -1 no-go), and all that the rig remembers of the trial.
 
     `response_time` is in seconds from stimulus onset. What the rig made of the two is left in the record's `choice` and

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.response import BEHAVIOR, FADE_TRIALS, response_time
+from agents.response import FADE_TRIALS, RESPONSE_TRAITS, response_time
 from envs.draws import mouse_key
 from twin.cohort import Cohort
 from twin.simulation import simulate
 
-TRAITS = np.array([p.default for p in BEHAVIOR])
+TRAITS = np.array([p.default for p in RESPONSE_TRAITS])
 KEY = np.uint64(mouse_key(1, 0))
 
 
 def changed(**traits: float) -> np.ndarray:
-    names = [p.name for p in BEHAVIOR]
+    names = [p.name for p in RESPONSE_TRAITS]
     row = TRAITS.copy()
     for name, value in traits.items():
         row[names.index(name)] = value
@@ -90,7 +90,8 @@ def test_a_no_go_takes_the_response_window(trained):
 
 
 def test_clock_of_a_session(trained):
-    first, last = trained.sessions.start, trained.sessions.stop - 1
+    first = trained.sessions.start
+    last = trained.sessions.stop - 1
     assert not trained.start_time[first].any()
     assert trained.start_time[last].max() < 90 * 60
     step = np.diff(trained.start_time)[~trained.new_session[1:]]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from agents import RULES, Layout
+from agents import RULES, Layout, Rule
 from agents.closed_form import BatchRule
 
 P = 1 / (1 + np.exp(-0.5))
@@ -18,7 +20,7 @@ def after(rule: str, trials: list[tuple[int, int]], **parameters: float) -> np.n
     theta = layout.defaults()
     for name, value in parameters.items():
         theta[layout.index(name)] = value
-    mice = BatchRule(RULES[rule], layout.unpack(theta[None]).rule, W)
+    mice = BatchRule(RULES[rule], layout.unpack(theta[None]).rule_parameters, W)
     state = mice.init(1)
     for choice, reward in trials:
         state = mice.learn(state, X, *(np.array([[float(v)]]) for v in (choice, reward)), np.array([[P]]))
@@ -69,11 +71,12 @@ def test_window_forgets_what_left_it():
 @pytest.mark.parametrize("rule", RULES)
 def test_a_trial_without_a_choice_changes_nothing(rule):
     layout = Layout(RULES[rule], ("stimulus", "bias"))
-    mice = BatchRule(RULES[rule], layout.unpack(layout.defaults()[None]).rule, W)
+    mice = BatchRule(RULES[rule], layout.unpack(layout.defaults()[None]).rule_parameters, W)
     column = [np.array([[v]]) for v in (1.0, 1.0, P)]
     before = mice.learn(mice.init(1), X, *column)
     nothing = mice.learn(before, X, np.array([[-1.0]]), np.array([[0.0]]), np.array([[P]]))
-    once, twice = mice.learn(before, X, *column), mice.learn(nothing, X, *column)
+    once = mice.learn(before, X, *column)
+    twice = mice.learn(nothing, X, *column)
     assert (once.weights == twice.weights).all()
 
 
@@ -85,3 +88,51 @@ def test_every_rule_is_documented(rule):
         assert p.unit
         assert p.low <= p.default <= p.high
         assert float(p.natural(p.free(p.default + 1e-3 * (p.low == p.default)))) == pytest.approx(p.default, abs=2e-3)
+
+
+def has_base_rule_form(rule: Rule) -> bool:
+    """Is a weight's change in random trials a + b p + c p^2 + d w, whatever eligibility and critic, which stay as they are?
+
+    The four numbers of each trial follow from the change at w = 0 and three p, and at w = 1; they must give it elsewhere.
+    """
+    random = np.random.default_rng(0)
+    parameters = random.uniform(0.1, 0.4, len(rule.parameters))
+    x, w, p, eligibility, critic = random.uniform(0.1, 0.9, (5, 100))
+    choice, reward = random.integers(0, 2, (2, 100)).astype(float)
+
+    def change(w, p):
+        return rule.update(w, 0.0, 0.0, x, choice, reward, p, *parameters)[0] - w
+
+    at = np.array([0.0, 0.5, 1.0])
+    values = np.stack(np.broadcast_arrays(*(change(0.0 * x, p) for p in at)))
+    constant, linear, square = np.linalg.solve(np.vander(at, increasing=True), values)
+    own = change(1.0 + 0.0 * x, 0.0) - constant
+    after, kept, critic_after = rule.update(w, eligibility, critic, x, choice, reward, p, *parameters)
+    same = np.allclose(after, w + constant + linear * p + square * p**2 + own * w, rtol=1e-9)
+    return same and not rule.window and (kept == eligibility).all() and (critic_after == critic).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_form_of_a_base_rule_is_as_declared(rule):
+    assert RULES[rule].base_rule_form == has_base_rule_form(RULES[rule])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w, e, c, x, p: (w + p**3 * x, e, c),
+        lambda w, e, c, x, p: (w + 0.1 * w * p, e, c),
+        lambda w, e, c, x, p: (w + 0.1 * w**2, e, c),
+        lambda w, e, c, x, p: (w + 0.1 * e, e, c),
+        lambda w, e, c, x, p: (w + c * x, e, c),
+        lambda w, e, c, x, p: (w, e + x, c),
+        lambda w, e, c, x, p: (w, e, c + 0.1),
+    ],
+    ids=["cubic in p", "w times p", "square of w", "eligibility", "critic", "trace", "learned critic"],
+)
+def test_the_form_of_a_base_rule_is_checked(change):
+    def update(w, eligibility, critic, x, choice, reward, p_right):
+        return change(w, eligibility, critic, x, p_right)
+
+    assert not has_base_rule_form(replace(RULES["static"], update=update))
+    assert not has_base_rule_form(replace(RULES["reinforce"], window=3))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 from envs import PROTOCOLS, load_protocol, read_protocol, write_protocol
-from envs.protocols.toml import toml_text
+from envs.protocols._registry import collect
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -54,53 +56,56 @@ def test_stages_from_nothing(tmp_path):
 
 
 BAD = {
-    "no contrasts": ({"stages": [{}]}, "stage 0: a stage needs `contrasts`"),
-    "contrast above 1": ({"stages": [{"contrasts": [1, 1.5]}]}, r"stage 0: contrasts .* between 0 and 1"),
-    "negative contrast": ({"stages": [{"contrasts": [-0.5]}]}, r"stage 0: contrasts .* between 0 and 1"),
-    "contrast twice": ({"stages": [{"contrasts": [0.5, 0.5]}]}, "stage 0: .* twice"),
-    "weights": ({"stages": [{"contrasts": [1, 0.5], "weights": [1]}]}, "stage 0: 1 weights for 2 contrasts"),
-    "negative weight": ({"stages": [{"contrasts": [1, 0.5], "weights": [1, -1]}]}, "stage 0: weights"),
+    "no contrasts": ({"stages": [{}]}, "stages.0: a stage needs `contrasts`"),
+    "contrast above 1": ({"stages": [{"contrasts": [1, 1.5]}]}, r"stages.0: contrasts .* between 0 and 1"),
+    "negative contrast": ({"stages": [{"contrasts": [-0.5]}]}, r"stages.0: contrasts .* between 0 and 1"),
+    "contrast twice": ({"stages": [{"contrasts": [0.5, 0.5]}]}, "stages.0: .* twice"),
+    "weights": ({"stages": [{"contrasts": [1, 0.5], "weights": [1]}]}, "stages.0: 1 weights for 2 contrasts"),
+    "negative weight": ({"stages": [{"contrasts": [1, 0.5], "weights": [1, -1]}]}, "stages.0: weights"),
     "second stage": (
         {"stages": [{"contrasts": [1], "advance": {"trials": 9}}, {"contrasts": [2]}]},
-        "stage 1: contrasts",
+        "stages.1: contrasts",
     ),
     "advance on what is not shown": (
         {"stages": [{"contrasts": [1], "advance": {"contrasts": [0.25]}}, {"contrasts": [1]}]},
-        "stage 0: its advance rule can never fire: contrast 0.25 is never shown",
+        "stages.0: its advance rule can never fire: contrast 0.25 is never shown",
     ),
     "advance on one side only": (
         {"stages": [{"contrasts": [1], "probability_left": 1, "advance": {"contrasts": [1]}}, {"contrasts": [1]}]},
-        "stage 0: its advance rule can never fire: contrast 1 is never shown on the right",
+        "stages.0: its advance rule can never fire: contrast 1 is never shown on the right",
     ),
     "advance on weight 0": (
         {"stages": [{"contrasts": [1, 0.5], "weights": [1, 0], "advance": {"contrasts": [0.5]}}, {"contrasts": [1]}]},
-        "stage 0: its advance rule can never fire: contrast 0.5 is never shown on the left",
+        "stages.0: its advance rule can never fire: contrast 0.5 is never shown on the left",
     ),
     "sessions too short for the counter": (
         {"base": "ibl-v8", "session_trials": 180},
-        "stage 2: its advance rule can never fire: it needs 200 trials in one session",
+        "stages.2: its advance rule can never fire: it needs 200 trials in one session",
     ),
     "sessions too short for mastery": (
         {"base": "ibl-v8", "session_trials": 100},
-        "stage 0: its advance rule can never fire: it needs 164 correct trials in one session",
+        "stages.0: its advance rule can never fire: it needs 164 correct trials in one session",
     ),
-    "last stage with advance": ({"stages": [{"contrasts": [1], "advance": {"trials": 5}}]}, "stage 0 of 1"),
+    "last stage with advance": ({"stages": [{"contrasts": [1], "advance": {"trials": 5}}]}, "stages.0 of 1"),
     "two ways to advance": (
         {"stages": [{"contrasts": [1], "advance": {"trials": 5, "contrasts": [1]}}, {"contrasts": [1]}]},
-        "stage 0, advance: a transition needs either",
+        "stages.0.advance: a transition needs either",
     ),
     "unbalanced": (
         {"stages": [{"contrasts": [1, 0.5, 0.25], "blocks": {"balanced": True, "first": 100}}]},
-        "stage 0: a balanced first block of 100",
+        "stages.0: a balanced first block of 100",
     ),
     "table and contrasts": (
         {"stages": [{"contrasts": [1], "contingencies": [{"contrast": 1, "side": "left"}]}]},
-        "stage 0: `contingencies` replace",
+        "stages.0: `contingencies` replace",
     ),
-    "unknown field": ({"base": "ibl-v8", "sesion_trials": 9}, "sesion_trials: unknown field; did you mean 'session_trials'"),
-    "unknown field of a stage": ({"stages": [{"contrast": [1]}]}, "stage 0, contrast: unknown field; did you mean 'contrasts'"),
+    "unknown field": ({"base": "ibl-v8", "sesion_trials": 9}, "unknown key 'sesion_trials'; did you mean 'session_trials'"),
+    "unknown field of a stage": (
+        {"stages": [{"contrast": [1]}]},
+        r"unknown key in \[stages.0\]: 'contrast'; did you mean 'contrasts'",
+    ),
     "unknown base": ({"base": "ibl-2020"}, "did you mean 'ibl-2019'"),
-    "no stages": ({"stages": []}, "stages: Tuple should have at least 1 item"),
+    "no stages": ({"stages": []}, "stages: tuple should have at least 1 item"),
 }
 
 
@@ -114,7 +119,7 @@ def test_bad_protocols(case):
 def test_error_names_the_file(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("stages = [{}]")
-    with pytest.raises(ValueError, match=r"mine\.toml: protocol 'custom': stage 0: a stage needs"):
+    with pytest.raises(ValueError, match=r"mine\.toml: protocol 'custom': stages\.0: a stage needs"):
         read_protocol(file)
 
 
@@ -122,7 +127,21 @@ def test_short_sessions_are_no_fault_where_performance_persists():
     assert load_protocol("ibl-2019", session_trials=100).session_trials == 100
 
 
-def test_toml_quotes_what_needs_it():
-    assert toml_text({"a b": {"c": ['"', True]}}) == '"a b" = { c = ["\\"", true] }\n'
-    with pytest.raises(TypeError, match="no place in TOML"):
-        toml_text({"a": None})
+def test_what_toml_must_quote_survives_it(tmp_path):
+    name = 'a "quoted" \\ name\nof two lines'
+    protocol = load_protocol("constant", name=name)
+    write_protocol(protocol, tmp_path / "mine.toml")
+    assert read_protocol(tmp_path / "mine.toml").name == name
+
+
+def test_the_registry_holds_what_modules_define():
+    base, derived = (load_protocol("constant", name=name) for name in ("b", "a"))
+    first, second = ModuleType("first"), ModuleType("second")
+    first.BASE = base
+    second.BASE = base
+    second.DERIVED = derived
+    second.OTHER = 3
+    assert list(collect([first, second]).items()) == [("a", derived), ("b", base)]
+    second.BASE = base.model_copy(update={"gain": 1.0})
+    with pytest.raises(ValueError, match="two protocols are named 'b', one of them in second"):
+        collect([first, second])

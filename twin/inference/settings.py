@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from agents.neural.settings import NetworkSettings, TinyRNNSettings, TransformerSettings
 from agents.rules import RULES
 from envs.names import suggest
+from envs.table import Table
 
 Strategy = Literal["auto", "loop", "fused"]
 DEFAULT_STEPS = 800  # of the optimiser
 LEAST_PATIENCE = 25  # epochs
 
 
-class RuleSettings(BaseModel):
+class RuleSettings(Table):
     """How a closed-form rule is fitted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
@@ -27,18 +26,14 @@ class RuleSettings(BaseModel):
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 
 
-class RandomWalkSettings(BaseModel):
+class RandomWalkSettings(Table):
     """How weights that move at random, by no rule, are fitted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
 
 
-class TrainSettings(BaseModel):
+class TrainSettings(Table):
     """How a neural rule is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int | None = Field(None, ge=1, description="passes over all mice; default: enough for 800 steps")
     rate: float = Field(0.01, gt=0, description="peak learning rate of Adam")
@@ -96,7 +91,7 @@ class TinyRNNFitSettings(TinyRNNSettings, NeuralFitSettings):
     """How a tinyRNN is built and trained."""
 
 
-SETTINGS: dict[str, type[BaseModel]] = {
+SETTINGS: dict[str, type[Table]] = {
     "static-glm": RuleSettings,
     "random-walk": RandomWalkSettings,
     **{name: RuleSettings for name in RULES if name != "static"},
@@ -108,7 +103,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
 }
 
 
-def find_settings(model: str) -> type[BaseModel]:
+def find_settings(model: str) -> type[Table]:
     """The settings of a model. Raises ValueError naming the nearest known model."""
     if model not in SETTINGS:
         raise ValueError(suggest("model", model, SETTINGS))

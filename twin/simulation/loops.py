@@ -76,9 +76,9 @@ def compile_fused(rule: Rule) -> Callable[..., int]:
             draw(rig, mouse)
             trial, contrast = mouse.trial, float(mouse.contrast)
             when = (mouse.key, trial, mouse.session, mouse.session_trial)
-            choice, seconds, p, lapsed = decide(memory, codes, u.lapses[m], u.behavior[m], contrast, when)
+            choice, seconds, p, lapsed = decide(memory, codes, u.lapses[m], u.response_traits[m], contrast, when)
             reward = _record(rig, mouse, out, i, memory.weights, choice, seconds, lapsed)
-            finish(memory, u.rule[m], u.trial_noise[m], contrast, int(mouse.choice), reward, p, mouse.key, trial)
+            finish(memory, u.rule_parameters[m], u.trial_noise[m], contrast, int(mouse.choice), reward, p, mouse.key, trial)
         return stop - start
 
     return one_mouse
@@ -142,7 +142,7 @@ def step(rig: Any, mice: Any, bodies: Any, codes: Any, u: Any, out: Any, rows: A
             sleep(body.weights, body.previous, u.day_noise[m], mouse.key, mouse.trial)
         draw(rig, mouse)
         when = (mouse.key, mouse.trial, mouse.session, mouse.session_trial)
-        choice, seconds, p, lapsed = decide(body, codes, u.lapses[m], u.behavior[m], float(mouse.contrast), when)
+        choice, seconds, p, lapsed = decide(body, codes, u.lapses[m], u.response_traits[m], float(mouse.contrast), when)
         bodies.reward[m, 0] = _record(rig, mouse, out, rows[m], body.weights, choice, seconds, lapsed)
         bodies.choice[m, 0], bodies.p[m, 0] = mouse.choice, p
 

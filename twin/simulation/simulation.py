@@ -186,7 +186,7 @@ class _Stepped:
     def __init__(self, simulation: Simulation) -> None:
         self.run, u = simulation, simulation.unpacked
         rule = simulation.cohort.learning_rule
-        self.agent = as_mice(rule, u.rule, u.initial_weight)
+        self.agent = as_mice(rule, u.rule_parameters, u.initial_weight)
         self.state = self.agent.init(len(simulation.members))
         self.bodies = Bodies.of(len(simulation.members), len(simulation.codes))
 

@@ -5,18 +5,15 @@ Errors name the file, the key and the nearest key there is.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
 
-from envs.names import suggest
+from envs.names import nearest, suggest
 from twin.studies import kinds
-from twin.studies.explain import explain
 from twin.studies.study import Study
 
 
@@ -28,8 +25,8 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """The study a scenario file describes, with `key.path=value` changes. Raises ScenarioError or FileNotFoundError."""
     path = Path(path)
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
-        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")], least=0.6)
+        hint = f"; did you mean {path.parent / near}?" if near else ""
         raise FileNotFoundError(f"{path}: no such scenario{hint}")
     try:
         table = tomllib.loads(path.read_text())
@@ -47,9 +44,9 @@ def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
     study = kinds()[kind]
     keys = {key: value for key, value in table.items() if key != "kind"}
     try:
-        return study.model_validate(keys, context={"folder": folder})
-    except ValidationError as error:
-        raise ScenarioError(f"{source}: {explain(study, error)}") from None
+        return study.checked(keys, context={"folder": folder})
+    except ValueError as error:
+        raise ScenarioError(f"{source}: {error}") from None
 
 
 def to_toml(study: Study) -> str:

@@ -8,17 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from envs.names import suggest
 from envs.protocols import Protocol, protocol_table
+from envs.table import Table
 from twin.evaluation.status import PATIENCE
 from twin.inference.settings import SETTINGS, find_settings
 from twin.simulation.until import FURTHEST, find_target
-from twin.studies.explain import explain
-
-
-class Table(BaseModel):
-    """A table of a scenario: keys that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
 
@@ -105,11 +98,7 @@ class Inference(BaseModel):
                 raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
             if name not in SETTINGS and "model" not in table:
                 raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
-            settings = find_settings(self.model(name))
-            try:
-                settings(**self.settings(name))
-            except ValidationError as error:
-                raise ValueError(explain(settings, error, f"{name}.")) from None
+            find_settings(self.model(name)).checked(self.settings(name), name)
         for name in self.models:
             find_settings(self.model(name))
         return self

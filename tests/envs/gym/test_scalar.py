@@ -18,12 +18,13 @@ from twin.simulation import simulate
 
 def play(env, seed, steps, rng_seed=0):
     """(contrast, reward, correct side, truncated) of some random steps, over nights."""
-    rng, seen = np.random.default_rng(rng_seed), []
+    rng = np.random.default_rng(rng_seed)
+    seen = []
     observation, _ = env.reset(seed=seed)
     for _ in range(steps):
         contrast = observation[0]
         observation, reward, _, truncated, info = env.step(rng.integers(3))
-        seen.append((contrast, reward, info["correct_side"], truncated))
+        seen.append((contrast, reward, info["correct_choice"], truncated))
         if truncated:
             observation, _ = env.reset()
     return seen
@@ -50,7 +51,8 @@ def test_two_resets_with_one_seed_are_identical(name):
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_loop_with_mouse_is_the_simulation(name):
-    cohort, trials = Cohort(mice=2, rule="full-mouse", parameters={"initial_weight.stimulus": 1.0, "no_go": 0.05}), 450
+    cohort = Cohort(mice=2, rule="full-mouse", parameters={"initial_weight.stimulus": 1.0, "no_go": 0.05})
+    trials = 450
     rollout = simulate(cohort, name, trials=trials, seed=7)
     env = gym.make("IBL/TrainingChoiceWorld-v0", protocol=name, mouse=1)
     observation, info = env.reset(seed=7)
@@ -78,7 +80,7 @@ def test_what_info_tells():
     *_, reward, _, _, info = env.step(0)
     assert (info["choice"], info["response_time"], info["is_repeat"]) == (0, 0.7, True)
     assert info["water_ul"] == 3.0 * reward
-    assert reward == (info["correct_side"] == 0)
+    assert reward == (info["correct_choice"] == 0)
 
 
 def test_reset_is_the_next_day_and_a_seed_a_new_mouse():

@@ -27,7 +27,9 @@ def _rights(protocol, mice, trials):
 def test_side_of_a_repeat_is_the_neglected_one(name, tenths):
     protocol = load_protocol(name)
     mice = new_mice(protocol.record[0], mouse_keys(1, 1))
-    mice["responses"], mice["n_responses"], mice["left_responses"] = 2**tenths - 1, 10, tenths
+    mice["responses"] = 2**tenths - 1
+    mice["n_responses"] = 10
+    mice["left_responses"] = tenths
     expected = ndtr((tenths / 10 - 0.5) / 0.5)  # all left: .841 on the right
     assert _rights(protocol.record, mice, 20_000) / 20_000 == pytest.approx(expected, abs=0.012)
 
@@ -109,7 +111,8 @@ GRAMMAR_2019 = {
 @pytest.mark.parametrize("case", GRAMMAR_2019)
 def test_chains_of_repeats_in_2019(case):
     stage, steps = GRAMMAR_2019[case]
-    rig, number = Rig("ibl-2019", stage=stage), 0
+    rig = Rig("ibl-2019", stage=stage)
+    number = 0
     for step, (drawn, end, shown, chain) in enumerate(steps):
         trial = rig.drawn(drawn, end)
         number = number + 1 if trial["is_repeat"] else 0
@@ -122,7 +125,8 @@ def test_probability_left_and_the_side_carried_over_in_2019():
         rig = Rig("ibl-2019", stage=5, seed=seed)
         for _ in range(10):
             rig.drawn(0.25, "left")
-        rig.mouse.wrong, rig.mouse.contrast_index = True, rig.protocol.contrasts.index(0.25)
+        rig.mouse.wrong = True
+        rig.mouse.contrast_index = rig.protocol.contrasts.index(0.25)
         repeat = rig.drawn(1, "correct")
         assert (repeat["is_repeat"], repeat["left"]) == (True, 0.0)  # 1 - m, all ten responses left
         after = rig.drawn(0.25, "correct")

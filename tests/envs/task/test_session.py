@@ -61,7 +61,8 @@ def test_time_rules(name):
     rig = Rig(name)
     cases = [(400, 44.9, False), (400, 45.0, True), (401, 45.0, False), (401, 89.9, False), (401, 90.0, True)]
     for trials, minutes, ends in cases:
-        rig.mouse.session_trial, rig.mouse.clock = trials, 60 * minutes
+        rig.mouse.session_trial = trials
+        rig.mouse.clock = 60 * minutes
         rig.mouse.recent_times[:] = 0.0
         assert over(rig) is ends, (trials, minutes)
 
@@ -90,7 +91,8 @@ def test_slowing_down_does_not_count_before_400_trials():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_running_medians(seed):
-    rig, times = Rig("ibl-2019"), np.random.default_rng(seed).lognormal(-0.7, 1.2, 300)
+    rig = Rig("ibl-2019")
+    times = np.random.default_rng(seed).lognormal(-0.7, 1.2, 300)
     for n, seconds in enumerate(times, start=1):
         play(rig, 1, seconds=seconds)
         lower_median = np.sort(times[:n])[(n - 1) // 2]
@@ -165,7 +167,9 @@ def test_first_day_of_rig_8():
 def test_history_of_rig_8(stage, gain, delivered, responses, after):
     rig = Rig(load_protocol("ibl-v8", body_weight_g=17, history_trials=1), stage=stage)
     mouse = rig.mouse
-    mouse.reward_ul, mouse.gain, mouse.water_ul = 2.1, gain, delivered
+    mouse.reward_ul = 2.1
+    mouse.gain = gain
+    mouse.water_ul = delivered
     mouse.session_trial = mouse.n_responses = responses
     rig.night()
     assert (mouse.stage, mouse.gain) == (after[0], after[2])

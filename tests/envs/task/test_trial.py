@@ -120,7 +120,8 @@ def test_performance_persists_in_2019_and_not_in_rig_8():
         rig = Rig(name, stage=2)
         for _ in range(100):
             rig.trial("correct")
-        before, counter = rig.mouse.outcomes.copy(), int(rig.mouse.stage_trials)
+        before = rig.mouse.outcomes.copy()
+        counter = int(rig.mouse.stage_trials)
         rig.night()
         assert rig.mouse.stage == 2
         assert (int(rig.mouse.stage_trials) == counter) is persists

@@ -12,7 +12,6 @@ Both need `subject`, `session` and `date`. Rows of one subject are taken in the 
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.names import nearest
 from twin.data.rollout import COLUMNS, REQUIRED, Rollout
 
 
@@ -70,8 +70,8 @@ def read_csv(path: str | Path) -> Rollout:
 def _require(path: Path, header: Sequence[str], needed: Sequence[str]) -> None:
     for name in needed:
         if name not in header:
-            near = difflib.get_close_matches(name, header, n=1, cutoff=0)
-            hint = f"; the nearest there is {near[0]!r}" if near else ""
+            near = nearest(name, header)
+            hint = f"; the nearest there is {near!r}" if near else ""
             raise ValueError(f"{path}: column {name!r} is missing{hint}. Expected: {', '.join(needed)}")
 
 

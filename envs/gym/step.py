@@ -1,6 +1,6 @@
-"""What the scalar and the vector environment share: one compiled step of one mouse, and what it tells.
+"""What the scalar and the vector environment share: one compiled step of one mouse, and the checks of what a user gives.
 
-Compiled functions take the arrays that hold the records: handing over an array costs a tenth of handing over a record.
+Compiled functions take the arrays that hold the records, since handing over an array costs less than handing over a record.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.compiled import kernel
-from envs.protocols import Protocol, load_protocol
+from envs.protocols import Protocol
+from envs.records import Record
 from envs.task.session import next_session, session_over
 from envs.task.trial import draw, score
 
@@ -22,7 +23,7 @@ RENDER_MODES = ["ansi", "rgb_array"]
 STANDING = {"stage": np.int64, "session": np.int64, "trial": np.int64, "clock": np.float64, "gain": np.float64}
 # The trial just finished, as the rig recorded it; in the info of step.
 FINISHED = {
-    "correct_side": np.int64,  # 0 left, 1 right
+    "correct_choice": np.int64,  # 0 left, 1 right
     "probability_left": np.float64,
     "is_repeat": np.bool_,
     "choice": np.int64,  # 0 left, 1 right, -1 no-go
@@ -31,13 +32,13 @@ FINISHED = {
 }
 
 
-class Told(NamedTuple):
-    """What a step of M mice tells, (M,) each; the fields after `over` are those of FINISHED and STANDING."""
+class StepResults(NamedTuple):
+    """What a step of M mice returns, (M,) each; the fields after `over` are the infos FINISHED and STANDING."""
 
     contrast: np.ndarray
     reward: np.ndarray
     over: np.ndarray
-    correct_side: np.ndarray
+    correct_choice: np.ndarray
     probability_left: np.ndarray
     is_repeat: np.ndarray
     choice: np.ndarray
@@ -50,35 +51,39 @@ class Told(NamedTuple):
     gain: np.ndarray
 
     @classmethod
-    def of(cls, mice: int) -> Told:
+    def of(cls, mice: int) -> StepResults:
         """Arrays to be filled."""
         kinds = (np.float32, np.float64, np.bool_, *FINISHED.values(), *STANDING.values())
         return cls(*(np.zeros(mice, kind) for kind in kinds))
 
 
 @kernel
-def step_mouse(rig: Any, mice: Any, m: int, action: int, seconds: float) -> tuple:
-    """One step of mouse m: the fields of Told. Contrast is 0 once the session is over."""
-    protocol, mouse = rig[0], mice[m]
-    correct_side, left, is_repeat = (1 if mouse.side > 0 else 0), mouse.probability_left, mouse.is_repeat
+def step_mouse(rig: Record, mice: Record, m: int, action: int, seconds: float) -> tuple:
+    """One step of mouse m, in place: its values of StepResults. The contrast is 0 once the session is over."""
+    protocol = rig[0]
+    mouse = mice[m]
+    correct_choice = 1 if mouse.side > 0 else 0
+    left = mouse.probability_left
+    is_repeat = mouse.is_repeat
     reward = float(score(protocol, mouse, action if action < NO_GO else -1, seconds))
     over = session_over(protocol, mouse)
     if over:
         mouse.contrast = 0.0
     else:
         draw(protocol, mouse)
-    finished = (correct_side, left, is_repeat, int(mouse.choice), mouse.response_time, mouse.drop_ul)
+    finished = (correct_choice, left, is_repeat, int(mouse.choice), mouse.response_time, mouse.drop_ul)
     standing = (mouse.stage, mouse.session, mouse.session_trial, mouse.clock, mouse.gain)
     return (mouse.contrast, reward, over, *finished, *standing)
 
 
 @kernel
-def begin_session(rig: Any, mice: Any, m: int, stage: int) -> None:
+def begin_session(rig: Record, mice: Record, m: int, stage: int) -> None:
     """Put mouse m before the first trial of a session: its next one, if it has done anything in this one.
 
     `stage` is where to begin, or negative for where the mouse stands.
     """
-    protocol, mouse = rig[0], mice[m]
+    protocol = rig[0]
+    mouse = mice[m]
     if mouse.session_trial > 0:
         next_session(protocol, mouse)
     if stage >= 0:
@@ -96,11 +101,6 @@ def stage_option(protocol: Protocol, options: dict[str, Any] | None) -> int:
     if "stage" in options and not 0 <= stage < len(protocol.stages):
         raise ValueError(f"options['stage'] = {stage}; protocol {protocol.name!r} has stages 0 to {len(protocol.stages) - 1}")
     return int(stage)
-
-
-def find_protocol(protocol: Protocol | str) -> Protocol:
-    """A protocol, given itself or its name."""
-    return load_protocol(protocol) if isinstance(protocol, str) else protocol
 
 
 def check_render_mode(mode: str | None) -> None:
