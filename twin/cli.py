@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--workers", type=_positive, default=2, help="threads that simulate")
     sub.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
 
-    sub = command("fit", _fit, "Fit models to behaviour: an HDF5 rollout or a csv file.")
+    sub = command("fit", _fit, "Fit models to behaviour, in a file of any known format.")
     sub.add_argument("data", type=Path)
     sub.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
     sub.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
@@ -59,14 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     sub.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
 
-    sub = command("import", _import, "Turn a csv file of behaviour into an HDF5 rollout.")
+    sub = command("import", _import, "Turn a file of behaviour into an HDF5 rollout.")
     sub.add_argument("source", type=Path)
     sub.add_argument("destination", type=Path)
+    sub = command("export", _export, "Write the trials of a file in another format, for other programs.")
+    sub.add_argument("source", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
 
     sub = command("info", _info, "Say what an HDF5 rollout holds.")
     sub.add_argument("file", type=Path)
     sub = command("verify", _verify, "Check an HDF5 rollout against its content hash, and behaviour against protocols.")
-    sub.add_argument("file", type=Path, help="HDF5 rollout; with --against also a csv file")
+    sub.add_argument("file", type=Path, help="HDF5 rollout; with --against a file of any known format")
     sub.add_argument(
         "--against",
         action="append",
@@ -99,10 +103,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from twin.studies.run import read_behavior
+    from twin.data.formats import read
     from twin.studies.scenario import apply_changes, parse
 
-    read_behavior(options.data)  # whatever is wrong with the file is said before anything is made
+    read(options.data)  # whatever is wrong with the file is said before anything is made
     name = options.data.name.split(".")[0]
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features:
@@ -129,13 +133,19 @@ def _run_study(study: Any, out: Path, workers: int) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from twin.data.formats.csv import read_csv
-    from twin.data.store import write_rollout
+    _convert(options.source, options.destination, "hdf5")
 
-    rollout = read_csv(options.source)
-    write_rollout(rollout, options.destination)
-    sessions = len(rollout.sessions.start)
-    print(f"{options.destination}: {rollout.n_mice} mice, {sessions} sessions, {len(rollout)} trials")
+
+def _export(options: argparse.Namespace) -> None:
+    _convert(options.source, options.destination, options.format)
+
+
+def _convert(source: Path, destination: Path, format: str | None) -> None:
+    from twin.data.formats import read, write
+
+    rollout = read(source)
+    write(rollout, destination, format)
+    print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -148,17 +158,19 @@ def _info(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from envs.protocols import load_protocol, read_protocol
-    from twin.data.store import verify
+    from twin.data.formats import detect
 
     protocols = [read_protocol(p) if p.endswith(".toml") else load_protocol(p) for p in dict.fromkeys(options.against)]
-    if not protocols or not options.file.name.endswith((".csv", ".csv.gz")):
-        print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
+    form = detect(options.file)
+    if form.verify:
+        print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
+    elif not protocols:
+        raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
     if protocols:
         from twin.replay import agreement
         from twin.report.tables import text_table
-        from twin.studies.run import read_behavior
 
-        print(*text_table(*agreement(read_behavior(options.file), protocols)), sep="\n")
+        print(*text_table(*agreement(form.read(options.file), protocols)), sep="\n")
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from agents.neural.settings import RandomNetwork
 from agents.parameters import parse_value
-from agents.rules import RULES, Rule
+from agents.rules import RULES
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
@@ -73,8 +73,8 @@ class Cohort(BaseModel):
     @property
     def layout(self) -> Layout:
         """What the columns of theta are; a neural rule has no parameters there, only the traits, as the static rule."""
-        rule = self.learning_rule
-        return Layout(rule if isinstance(rule, Rule) else replace(RULES["static"], name=self.rule), self.features)
+        rule = self.known_rule.closed_form or replace(RULES["static"], name=self.rule)
+        return Layout(rule, self.features)
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""

@@ -131,7 +131,7 @@ def test_import_info_verify_and_fit_of_a_real_mouse(real_mouse, tmp_path, capsys
         (["run", QUICKSTART, "--set", "cohort.mouse=3"], "unknown key in [cohort]: 'mouse'"),
         (["run", QUICKSTART, "--set", "cohort.rule=reinforc"], "did you mean 'reinforce'"),
         (["fit", "none.h5", "--model", "reinforce"], "no such file"),
-        (["fit", "README.md", "--model", "reinforce"], "not a readable HDF5 file"),
+        (["fit", "README.md", "--model", "reinforce"], "its content is of no known format; expected a csv file of trials"),
         (["import", "none.csv", "x.h5"], "no such file"),
         (["info", "none.h5"], "no such file"),
         (["report", "none"], "no such scenario"),

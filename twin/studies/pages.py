@@ -12,7 +12,7 @@ import numpy as np
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.designs import Outcome
-from twin.evaluation.histories import FEW, LAST, MANY
+from twin.evaluation.memory_probe import FEW, LAST, MANY
 from twin.evaluation.recovery import STIMULI, Points, true_update
 from twin.report import plots
 from twin.report.html import Section, table, write_page

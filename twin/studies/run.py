@@ -21,13 +21,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from twin.data.formats.csv import read_csv
+from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
 from twin.evaluation.designs import Days, compare_designs
 from twin.evaluation.designs import Outcome as DesignOutcome
 from twin.evaluation.performance import behavior
+from twin.inference.card import is_fit, load_fit, read_card
 from twin.simulation import simulate
 from twin.simulation.designs import train_design
 from twin.simulation.until import Phase, simulate_until, times_to_status, with_status
@@ -126,20 +127,34 @@ def _fits(
     inference: Inference, trials: Trials, folder: _Folder, progress: bool, known: np.ndarray | None = None
 ) -> dict[str, tuple[Any, float]]:
     """Every model's fit and the seconds it took, from the folder or fitted to the trials."""
-    from twin.inference.fit import fit, load_fit, save_fit  # torch is loaded once there is something to fit
+    from twin.inference.fit import fit
 
-    fits = {}
+    fits, data_hash = {}, trials.content_hash()
     for model in inference.models:
         place = folder.path / "fits" / model
-        if not (place / "card.json").is_file():
+        if not _is_of(place, data_hash, folder):
             started = time.perf_counter()
             settings = inference.settings(model)
             done = fit(trials, inference.model(model), initial_weights=known, progress=progress, **settings)
             seconds = time.perf_counter() - started
-            save_fit(done, place, {"seconds": seconds, "trials": int(trials.mask.sum()), "versions": versions()})
+            done.save(place, {"seconds": seconds, "trials": int(trials.mask.sum()), "versions": versions()})
             folder.log(f"fitted {model} in {seconds:.1f} s")
-        fits[model] = load_fit(place), json.loads((place / "card.json").read_text())["seconds"]
+        fits[model] = load_fit(place), read_card(place).seconds or 0.0
     return fits
+
+
+def _is_of(place: Path, data_hash: str, folder: _Folder) -> bool:
+    """Does a folder hold a fit to these data?"""
+    if not is_fit(place):
+        return False
+    try:
+        same = read_card(place).data_hash == data_hash
+    except ValueError as error:
+        folder.log(f"fitting again: {error}")
+        return False
+    if not same:
+        folder.log(f"fitting again: {place} holds a fit to other data")
+    return same
 
 
 def _run_cohort(study: CohortStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
@@ -166,7 +181,7 @@ def _run_recovery(study: RecoveryStudy, folder: _Folder, progress: bool, workers
 
 
 def _run_fit(study: FitStudy, folder: _Folder, progress: bool, workers: int) -> Outcome:
-    rollout = read_behavior(study.data)
+    rollout = formats.read(study.data)
     everything = Trials.from_rollout(rollout, study.inference.features or ("stimulus", "bias"))
     train, future = everything.split(study.future) if study.future else (everything, None)
     fits = _fits(study.inference, train, folder, progress)
@@ -184,17 +199,19 @@ def _held_out(study: FitStudy, trials: Trials, folder: _Folder, progress: bool) 
     """Each model's score on mice it was not fitted to, from the folder or by fitting to the others."""
     from twin.evaluation.cross_validation import held_out_scores
 
-    scores = {}
+    scores, data_hash = {}, trials.content_hash()
     for model in study.inference.models:
         path = folder.path / "fits" / model / "held_out.json"
-        if not path.is_file():
+        stored = json.loads(path.read_text()) if path.is_file() else {}
+        if stored.get("data_hash") != data_hash:
             started = time.perf_counter()
             settings = study.inference.settings(model)
             kind = study.inference.model(model)
             done = held_out_scores(trials, kind, study.folds, study.seed, progress, **settings)
-            folder.write(f"fits/{model}/held_out.json", json.dumps(done))
+            stored = {"data_hash": data_hash, "scores": done}
+            folder.write(f"fits/{model}/held_out.json", json.dumps(stored))
             folder.log(f"{study.folds} folds of {model} in {time.perf_counter() - started:.1f} s")
-        scores[model] = json.loads(path.read_text())
+        scores[model] = stored["scores"]
     return scores
 
 
@@ -207,11 +224,6 @@ def _run_protocols(study: ProtocolsStudy, folder: _Folder, progress: bool, worke
     head = {"mice": study.cohort.mice, "trials": trials, "until": study.run.until, "horizon": study.run.horizon}
     results = head | compare_designs(outcomes, study.run.horizon, study.seed)
     return results, partial(protocols_page, folder.path, study, outcomes)
-
-
-def read_behavior(path: Path) -> Rollout:
-    """Trials from an HDF5 rollout or, by its name's ending, a csv file."""
-    return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
 
 
 _KINDS: dict[type[Study], Callable[..., Outcome]] = {

@@ -12,7 +12,7 @@ from twin.cli import main
 from twin.cohort import Cohort
 from twin.data.store import write_rollout
 from twin.data.trials import Trials
-from twin.evaluation.cross_validation import held_out_scores, of_new_mice
+from twin.evaluation.cross_validation import held_out_scores
 from twin.inference.fit import fit
 from twin.simulation import simulate
 
@@ -27,11 +27,11 @@ def test_a_new_mouse_is_the_median_one(small):
     trials = small[2]
     old, new = trials.of_mice([0, 1, 2]), trials.of_mice([3])
     fitted = fit(old, "reinforce-baseline")
-    guess = of_new_mice(fitted, new)
+    guess = fitted.for_new_mice(new)
     assert guess.theta[0] == pytest.approx(np.median(fitted.theta, axis=0))
     network = fit(old, "dnnglm", epochs=2, hidden=6)
-    assert of_new_mice(network, new).initial_weights[0] == pytest.approx(np.median(network.initial_weights, axis=0))
-    own = of_new_mice(fit(old, "dnnglm", epochs=1, hidden=6, initial="first-trials"), new)
+    assert network.for_new_mice(new).initial_weights[0] == pytest.approx(np.median(network.initial_weights, axis=0))
+    own = fit(old, "dnnglm", epochs=1, hidden=6, initial="first-trials").for_new_mice(new)
     assert own.initial_weights[0] == pytest.approx(fit(new.first(100), "static-glm").weights(new)[0, 0])
 
 
@@ -41,7 +41,7 @@ def test_score_by_hand(small):
     each = []
     for m in range(4):
         rest = [i for i in range(4) if i != m]
-        ll = of_new_mice(fit(trials.of_mice(rest), "reinforce"), trials.of_mice([m])).log_likelihood(trials.of_mice([m]))
+        ll = fit(trials.of_mice(rest), "reinforce").for_new_mice(trials.of_mice([m])).log_likelihood(trials.of_mice([m]))
         each.append(ll.sum() / trials.mask[m].sum())
     assert found["heldout_ll_per_trial"] == pytest.approx(np.mean(each))
     assert found["heldout_se"] == pytest.approx(np.std(each, ddof=1) / 2)

@@ -19,7 +19,7 @@ from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, normal, uniform
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.closed_form.rule_fit import RuleFit
-from twin.inference.fit import fit, save_fit
+from twin.inference.fit import fit
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History
 from twin.inference.noise.levels import Noise
@@ -56,7 +56,7 @@ def fit_of_network(kind: str, noise: Noise | None = None, members: int = 1, **se
 
 
 def cohort_of(done: RuleFit | NeuralFit, folder, **settings) -> Cohort:
-    save_fit(done, folder, {"seconds": 1.0})
+    done.save(folder, {"seconds": 1.0})
     return Cohort(mice=MICE, rule=str(folder), **settings)
 
 
@@ -124,7 +124,7 @@ def test_neural_fit_is_played_by_the_network_that_was_not_saved(kind, form, tmp_
 def test_simulated_fitted_and_simulated_again(small, tmp_path):
     """Mice of a fitted rule are those mice, one after the other and again, but for what the cohort says of them."""
     done = fit(small[2], "reinforce-baseline", free=("lapse_low",), fixed={"lapse_high": 0.03, "day_noise": 0.1})
-    save_fit(done, tmp_path / "fit", {})
+    done.save(tmp_path / "fit")
     cohort = Cohort(mice=10, rule=str(tmp_path / "fit"))
     assert cohort.features == done.layout.features
     assert (cohort.theta(seed=7) == done.theta[np.arange(10) % 4]).all()
@@ -154,12 +154,12 @@ def test_folder_that_holds_no_fit_is_refused_by_file(tmp_path):
     with pytest.raises(ValueError, match=r"unknown rule .*\(or the folder of a fit\)"):
         Cohort(rule=str(tmp_path))
     done = fit_of_rule("reinforce", "reinforce")
-    save_fit(done, tmp_path, {})
+    done.save(tmp_path)
     card = json.loads((tmp_path / "card.json").read_text())
     (tmp_path / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "theta"}))
     with pytest.raises(ValueError, match=r"card.json: key 'theta' is missing; expected the card of a fit"):
         Cohort(rule=str(tmp_path))
-    card["theta"][1][0] = float("nan")
+    card["theta"][1][0] = None
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(ValueError, match=r"card.json: rate of fitted mouse 1 is nan; expected a finite number"):
         Cohort(rule=str(tmp_path))
