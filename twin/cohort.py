@@ -17,7 +17,8 @@ from agents.rules import RULES
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
-from twin.inference.card import KnownRule, is_fit, load_fitted
+from twin.inference.card import is_fit
+from twin.inference.known_rule import KnownRule, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
 

@@ -124,6 +124,24 @@ def test_import_info_verify_and_fit_of_a_real_mouse(real_mouse, tmp_path, capsys
     assert scores["reinforce-baseline"] > scores["static-glm"] > scores["chance"]
 
 
+def test_export_and_import_of_a_real_mouse(real_mouse, tmp_path, capsys):
+    """Into the project's own file, out as csv, and in again: the same trials."""
+    first, table, second = (str(tmp_path / name) for name in ("first.h5", "mouse.csv", "second.h5"))
+    for command in (["import", str(real_mouse), first], ["export", first, table], ["import", table, second]):
+        assert main(command) == 0
+        assert "1 mice, 15 sessions, 10310 trials" in capsys.readouterr().out
+    one, other = read_rollout(first), read_rollout(second)
+    assert one.columns.keys() == other.columns.keys()
+    assert all((one.columns[name] == other.columns[name]).all() for name in one.columns)
+    assert main(["export", first, str(tmp_path / "mouse.txt")]) == 2
+    assert "its name tells no format" in capsys.readouterr().err
+    assert main(["export", first, str(tmp_path / "mouse.txt"), "--format", "csv"]) == 0
+    assert (tmp_path / "mouse.txt").read_text() == Path(table).read_text()
+    capsys.readouterr()
+    assert main(["verify", table]) == 2
+    assert "holds no content hash; expected --against PROTOCOL" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -28,7 +28,7 @@ NEAR = 0.1  # fraction of the histories of either kind that are compared, those 
 PER_MOUSE = 5  # histories of either kind, at most
 LEVELS = 17  # stimuli among the probes, at most
 PLACES = 2  # recorded trials after either kind of history whose weights the probes have
-Agents = Callable[[np.ndarray], Any]  # indices of mice -> an agent of those mice, with `init` and `learn`
+Agents = Callable[[np.ndarray], Any]  # rows of mice in the trials -> those mice, with `init` and `learn`
 
 
 class Record(NamedTuple):
@@ -50,7 +50,8 @@ class Histories(NamedTuple):
     @classmethod
     def of(cls, record: Record) -> Histories:
         """Histories near the meeting, spread evenly over each mouse's."""
-        recent, w = recent_rewards(record.trials), record.weights[..., record.column]
+        recent = recent_rewards(record.trials)
+        w = record.weights[..., record.column]
         kinds = _shared([recent >= MANY, (recent >= 0) & (recent <= FEW)])
         if not kinds[0].any():
             return cls(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool), float("nan"))
@@ -90,7 +91,7 @@ class Probes(NamedTuple):
 
 
 def history_gap(true: Agents, fitted: Agents, trials: Trials, weights: np.ndarray, column: int) -> dict[str, Any]:
-    """Gap of the true and of a fitted rule, the share recovered, and updates by stimulus after either kind of history.
+    """Compare the gap of the fitted rule with that of the true one, and their updates by stimulus after either kind of history.
 
     `weights` (M, T, K) are the true ones, NaN beyond a mouse's last trial; `column` is that of the stimulus. `recovered` is the
     ratio of the mean gaps, `slope` that of a regression of the gaps inferred, by mouse and probe, on the true ones. Empty if no
@@ -117,9 +118,11 @@ def history_gap(true: Agents, fitted: Agents, trials: Trials, weights: np.ndarra
 
 def updates_after(agents: Agents, record: Record, histories: Histories, probes: Probes) -> np.ndarray:
     """Update of the stimulus weight by each probe after each history, (H, N)."""
-    trials, updates = record.trials, np.zeros((len(histories.mouse), len(probes.w)))
+    trials = record.trials
+    updates = np.zeros((len(histories.mouse), len(probes.w)))
     choice, reward = (a[..., None].astype(float) for a in (trials.choice, trials.reward))
-    p, mice = p_right(record.weights, trials.x), agents(np.arange(len(choice)))
+    p = p_right(record.weights, trials.x)
+    mice = agents(np.arange(len(choice)))
     state = mice.init(len(choice))
     for t in range(histories.trial.max() + 1):
         for h in np.flatnonzero(histories.trial == t):
@@ -149,8 +152,8 @@ def _gaps(updates: np.ndarray, histories: Histories) -> np.ndarray:
     """Mean update after rewarded histories minus that after unrewarded ones, (mice, N); exactly 0 if all are equal."""
     gaps = []
     for m in np.unique(histories.mouse):
-        mine, rewarded = updates[histories.mouse == m], histories.rewarded[histories.mouse == m]
-        mine = mine - mine[0]
+        mine = updates[histories.mouse == m] - updates[histories.mouse == m][0]
+        rewarded = histories.rewarded[histories.mouse == m]
         gaps.append(mine[rewarded].mean(axis=0) - mine[~rewarded].mean(axis=0))
     return np.array(gaps)
 

@@ -1,8 +1,7 @@
 """The folder of a fit: `card.json`, which says all of it, and `model.safetensors`, the weights of a network.
 
-Both kinds of fit are written and read here, and put back into mice of a cohort (`KnownRule`). A card is strict JSON: a number
-that is not known is null, an infinite end of an interval "inf" or "-inf". Its `data_hash` tells what trials it was fitted to.
-A file is written under another name and renamed when whole, the card last, so a folder with a card holds a whole fit.
+Both kinds of fit are written and read here. A card is strict JSON; its `data_hash` tells what trials it was fitted to. A file
+is written under another name and renamed when whole, the card last, so a folder with a card holds a whole fit.
 """
 
 from __future__ import annotations
@@ -10,28 +9,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from agents.features import feature_codes
-from agents.rules import RULES, Rule
+from agents.rules import RULES
 from agents.theta import Layout
 from envs.names import suggest
+from twin.inference.arrays import Array
 from twin.inference.settings import find_settings
 
 if TYPE_CHECKING:
@@ -40,36 +28,6 @@ if TYPE_CHECKING:
     from twin.inference.neural.neural_fit import NeuralFit
 
 CARD, TENSORS = "card.json", "model.safetensors"
-
-
-def _array(value: Any) -> Any:
-    """Numbers as they stand in a card, as an array."""
-    if isinstance(value, np.ndarray):
-        return value
-    try:
-        return np.array(_numbers(value), float)
-    except (TypeError, ValueError):
-        raise ValueError("expected numbers, as many in each row") from None
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_numbers(v) for v in value]
-    if value is None or value in ("inf", "-inf"):
-        return float(value or "nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(value)
-    return value
-
-
-def _listed(value: Any) -> Any:
-    """An array's numbers as they stand in a card."""
-    if isinstance(value, np.ndarray | list):
-        return [_listed(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    return value if np.isfinite(value) else None if np.isnan(value) else str(value)
-
-
-Array = Annotated[np.ndarray, BeforeValidator(_array), PlainSerializer(_listed)]
 
 
 class _Table(BaseModel):
@@ -166,7 +124,7 @@ class NoiseCard(_Table):
 
 
 class NeuralCard(_Card):
-    """A network, or an ensemble of them, and the initial weights of M mice."""
+    """A neural rule (the network, or an ensemble of them) and the initial weights of M mice."""
 
     kind: Literal["neural"] = "neural"
     members: int = Field(ge=1)
@@ -271,31 +229,3 @@ def _explained(error: ValidationError) -> str:
 def load_fit(folder: str | Path) -> Fit:
     """A fit that was saved. Raises FileNotFoundError, or ValueError naming the file and what is wrong in it."""
     return read_card(Path(folder)).restore(Path(folder))
-
-
-@dataclass(frozen=True, eq=False)
-class KnownRule:
-    """A rule, and what is known of the mice that have it."""
-
-    rule: Any  # an `agents.rules.Rule`, or a neural rule
-    features: tuple[str, ...] | None = None  # those it was fitted on; None: it takes any
-    theta: dict[str, np.ndarray] = field(default_factory=dict)  # by column, the values of the fitted mice, (mice,)
-
-    @cached_property
-    def closed_form(self) -> Rule | None:
-        """The rule if it is a closed-form one, whose parameters are columns of theta."""
-        return self.rule if isinstance(self.rule, Rule) else None
-
-    def values(self, name: str, mice: int) -> np.ndarray:
-        """A column's values for so many mice, the fitted ones over and over."""
-        known = self.theta[name]
-        return known[np.arange(mice) % len(known)]
-
-
-def load_fitted(folder: Path) -> KnownRule:
-    """The rule of a saved fit and its mice. Raises ValueError naming the file, and what in it is not that of a fit."""
-    known = load_fit(folder).known_rule()
-    for name, column in known.theta.items():
-        for mouse in np.flatnonzero(~np.isfinite(column)):
-            raise ValueError(f"{folder / CARD}: {name} of fitted mouse {mouse} is {column[mouse]}; expected a finite number")
-    return known

@@ -25,8 +25,9 @@ from twin.data.trials import Trials
 from twin.inference.settings import NeuralFitSettings, find_settings
 
 if TYPE_CHECKING:
-    from twin.inference.card import Card, KnownRule
+    from twin.inference.card import Card
     from twin.inference.closed_form.rule_fit import RuleFit
+    from twin.inference.known_rule import KnownRule
 
 
 class Estimates(NamedTuple):

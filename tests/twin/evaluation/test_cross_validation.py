@@ -67,3 +67,22 @@ def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
     results = json.loads((tmp_path / "out" / "results.json").read_text())["models"]
     assert all(np.log(0.5) < results[m]["heldout_ll_per_trial"] < 0 for m in ("reinforce", "dnnglm"))
     assert "log-lik/trial new mice" in capsys.readouterr().out
+
+
+def test_a_folder_used_again_with_other_data_is_fitted_again(rollout, tmp_path: Path):
+    """Fits and scores of held-out mice are those of a fresh folder; with the same data again nothing is done."""
+    other = simulate(Cohort(mice=4, parameters={"rate": 0.03}), trials=300, seed=8)
+
+    def scores(data, out: str) -> dict[str, float]:
+        write_rollout(data, tmp_path / "mice.h5")
+        assert (
+            main(["fit", str(tmp_path / "mice.h5"), "--folds", "2", "--model", "reinforce", "--out", str(tmp_path / out)]) == 0
+        )
+        found = json.loads((tmp_path / out / "results.json").read_text())["models"]["reinforce"]
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    first = scores(rollout, "used")
+    assert scores(other, "used") == scores(other, "fresh") != first
+    log = (tmp_path / "used" / "log.txt").read_text()
+    assert scores(other, "used") != first
+    assert "fitted" not in (tmp_path / "used" / "log.txt").read_text().removeprefix(log)

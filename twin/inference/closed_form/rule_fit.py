@@ -12,9 +12,10 @@ from agents.closed_form import as_mice
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
-from twin.inference.card import ClosedFormCard, KnownRule
+from twin.inference.card import ClosedFormCard
 from twin.inference.closed_form.likelihood import MouseLikelihood
 from twin.inference.fit import Estimates, Fit
+from twin.inference.known_rule import KnownRule
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.noise.linearised import smooth_rule
 

@@ -12,8 +12,9 @@ import torch
 from agents.neural.ensemble import Ensemble
 from agents.neural.networks import DNNRule
 from twin.data.trials import Trials
-from twin.inference.card import KnownRule, NeuralCard, NoiseCard, TrainingCard
+from twin.inference.card import NeuralCard, NoiseCard, TrainingCard
 from twin.inference.fit import Fit, single_update
+from twin.inference.known_rule import KnownRule
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.extended_kalman import smooth_tracked, track
@@ -68,7 +69,7 @@ class NeuralFit(Fit):
         The latter if it was fitted so too (`initial = "first-trials"`).
         """
         weights = np.tile(np.median(self.initial_weights, axis=0), (len(trials.ids), 1))
-        if self.settings["initial"] == "first-trials":
+        if self.settings.get("initial") == "first-trials":
             from twin.inference.neural.fit import first_weights  # which itself makes fits of this class
 
             weights = first_weights(trials.with_features(self.features))
