@@ -174,18 +174,19 @@ def _rollout(table: _Table, dialect: Dialect) -> Rollout:
     reward = table.coded(dialect.outcome, dialect.outcomes)
     probability_left = table.numbers(dialect.probability_left)
     side = _sides(table, left, right, choice, reward, probability_left)
-    subject = table.text("subject")
-    ids = tuple(dict.fromkeys(subject.tolist()))
-    order = np.argsort(np.array([ids.index(s) for s in subject]), kind="stable") if len(ids) > 1 else np.arange(len(subject))
-    mouse = np.array([ids.index(s) for s in subject[order]])
+    subject = table.text("subject").tolist()
+    number = {name: m for m, name in enumerate(dict.fromkeys(subject))}
+    mouse = np.array([number[name] for name in subject])
+    order = np.argsort(mouse, kind="stable")
+    mouse = mouse[order]
     day = [*zip(table.text("date")[order], table.text("session")[order], strict=True)]
     change = np.array([i > 0 and (mouse[i] == mouse[i - 1]) and day[i] != day[i - 1] for i in range(len(day))])
-    starts = np.searchsorted(mouse, np.arange(len(ids) + 1))
+    starts = np.searchsorted(mouse, np.arange(len(number) + 1))
     count = np.cumsum(change)
     signed = np.nan_to_num(right) - np.nan_to_num(left)
     values = (count - count[starts[mouse]], signed[order], side[order], choice[order], reward[order], probability_left[order])
     columns = {name: np.asarray(v, COLUMNS[name][0]) for name, v in zip(REQUIRED, values, strict=True)}
-    return Rollout(columns, starts, ids, origin={"source": table.path.name, "format": "csv"})
+    return Rollout(columns, starts, tuple(number), origin={"source": table.path.name, "format": "csv"})
 
 
 def _sides(
