@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from envs.protocols import Protocol, load_protocol
     from twin.cohort import Cohort
-    from twin.data.formats.csv import read_csv
+    from twin.data.formats import read, write
     from twin.data.rollout import Rollout
-    from twin.data.store import read_rollout, write_rollout
     from twin.data.trials import Trials
     from twin.evaluation.designs import compare_designs
     from twin.evaluation.recovery import recovery
-    from twin.inference.fit import fit, load_fit, save_fit
+    from twin.inference.card import load_fit
+    from twin.inference.fit import fit
     from twin.simulation import simulate
     from twin.simulation.designs import train_design
     from twin.simulation.until import simulate_until
@@ -34,18 +34,16 @@ _PLACES = {
     "Trials": "twin.data.trials",
     "compare_designs": "twin.evaluation.designs",
     "fit": "twin.inference.fit",
-    "load_fit": "twin.inference.fit",
+    "load_fit": "twin.inference.card",
     "load_protocol": "envs.protocols",
     "load_scenario": "twin.studies.scenario:load",
-    "read_csv": "twin.data.formats.csv",
-    "read_rollout": "twin.data.store",
+    "read": "twin.data.formats",
     "recovery": "twin.evaluation.recovery",
-    "save_fit": "twin.inference.fit",
     "run": "twin.studies.run",
     "simulate": "twin.simulation",
     "simulate_until": "twin.simulation.until",
     "train_design": "twin.simulation.designs",
-    "write_rollout": "twin.data.store",
+    "write": "twin.data.formats",
 }
 
 __all__ = [
@@ -58,15 +56,13 @@ __all__ = [
     "load_fit",
     "load_protocol",
     "load_scenario",
-    "read_csv",
-    "read_rollout",
+    "read",
     "recovery",
     "run",
-    "save_fit",
     "simulate",
     "simulate_until",
     "train_design",
-    "write_rollout",
+    "write",
 ]
 
 

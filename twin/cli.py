@@ -91,7 +91,7 @@ def _run_study(study: Study, out: Path, options: Options) -> None:
 
 
 def _declare_fit(commands: Any) -> None:
-    fit = _command(commands, "fit", _fit, "Fit models to behaviour: an HDF5 rollout or a csv file.")
+    fit = _command(commands, "fit", _fit, "Fit models to behaviour, in a file of any known format.")
     fit.add_argument("data", type=Path)
     fit.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
     fit.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
@@ -102,11 +102,11 @@ def _declare_fit(commands: Any) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from twin.studies.fit import read_behavior
+    from twin.data.formats import read
     from twin.studies.scenario import apply_changes, parse
     from twin.studies.study import Options
 
-    read_behavior(options.data)  # whatever is wrong with the file is said before anything is made
+    read(options.data)  # whatever is wrong with the file is said before anything is made
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features:
         inference["features"] = options.features.split(",")
@@ -124,14 +124,18 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _declare_files(commands: Any) -> None:
-    convert = _command(commands, "import", _import, "Turn a csv file of behaviour into an HDF5 rollout.")
+    convert = _command(commands, "import", _import, "Turn a file of behaviour into an HDF5 rollout.")
     convert.add_argument("source", type=Path)
     convert.add_argument("destination", type=Path)
+    export = _command(commands, "export", _export, "Write the trials of a file in another format, for other programs.")
+    export.add_argument("source", type=Path)
+    export.add_argument("destination", type=Path)
+    export.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
     info = _command(commands, "info", _info, "Say what an HDF5 rollout holds.")
     info.add_argument("file", type=Path)
     words = "Check an HDF5 rollout against its content hash, and behaviour against protocols."
     verify = _command(commands, "verify", _verify, words)
-    verify.add_argument("file", type=Path, help="HDF5 rollout; with --against also a csv file")
+    verify.add_argument("file", type=Path, help="HDF5 rollout; with --against a file of any known format")
     verify.add_argument(
         "--against",
         action="append",
@@ -142,13 +146,19 @@ def _declare_files(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from twin.data.formats.csv import read_csv
-    from twin.data.store import write_rollout
+    _convert(options.source, options.destination, "hdf5")
 
-    rollout = read_csv(options.source)
-    write_rollout(rollout, options.destination)
-    sessions = len(rollout.sessions.start)
-    print(f"{options.destination}: {rollout.n_mice} mice, {sessions} sessions, {len(rollout)} trials")
+
+def _export(options: argparse.Namespace) -> None:
+    _convert(options.source, options.destination, options.format)
+
+
+def _convert(source: Path, destination: Path, format: str | None) -> None:
+    from twin.data.formats import read, write
+
+    rollout = read(source)
+    write(rollout, destination, format)
+    print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -161,17 +171,19 @@ def _info(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from envs.protocols import load_protocol, read_protocol
-    from twin.data.store import verify
+    from twin.data.formats import detect
 
     protocols = [read_protocol(p) if p.endswith(".toml") else load_protocol(p) for p in dict.fromkeys(options.against)]
-    if not protocols or not options.file.name.endswith((".csv", ".csv.gz")):
-        print(f"{options.file}: whole and unchanged (sha256 {verify(options.file)})")
+    form = detect(options.file)
+    if form.verify:
+        print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
+    elif not protocols:
+        raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
     if protocols:
         from twin.replay import agreement
         from twin.report.tables import text_table
-        from twin.studies.fit import read_behavior
 
-        print(*text_table(*agreement(read_behavior(options.file), protocols)), sep="\n")
+        print(*text_table(*agreement(form.read(options.file), protocols)), sep="\n")
 
 
 def _declare_report(commands: Any) -> None:

@@ -13,12 +13,13 @@ from pydantic import Field, model_validator
 
 from agents.neural.settings import RandomNetwork
 from agents.parameters import Parameter, ParameterValue, PopulationValue
-from agents.rules import RULES, Rule
+from agents.rules import RULES
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
 from envs.table import Table
-from twin.inference.card import KnownRule, is_fit, load_fitted
+from twin.inference.card import is_fit
+from twin.inference.known_rule import KnownRule, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
 
@@ -73,8 +74,8 @@ class Cohort(Table):
     @property
     def layout(self) -> Layout:
         """The columns of theta; those of a neural rule are the traits alone, as for the static rule."""
-        rule = self.learning_rule
-        return Layout(rule if isinstance(rule, Rule) else replace(RULES["static"], name=self.rule), self.features)
+        rule = self.known_rule.closed_form or replace(RULES["static"], name=self.rule)
+        return Layout(rule, self.features)
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""

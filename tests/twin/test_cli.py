@@ -118,6 +118,24 @@ def test_real_mouse_followed_the_rigs_of_2019(real_mouse, capsys):
     assert all(row.split()[-1] == "ibl-2019" and row.split()[4] == "1.000" for row in rows)
 
 
+def test_export_and_import_of_a_real_mouse(real_mouse, tmp_path, capsys):
+    """Into the project's own file, out as csv, and in again: the same trials."""
+    first, table, second = (str(tmp_path / name) for name in ("first.h5", "mouse.csv", "second.h5"))
+    for command in (["import", str(real_mouse), first], ["export", first, table], ["import", table, second]):
+        assert main(command) == 0
+        assert "1 mice, 15 sessions, 10310 trials" in capsys.readouterr().out
+    one, other = read_rollout(first), read_rollout(second)
+    assert one.columns.keys() == other.columns.keys()
+    assert all((one.columns[name] == other.columns[name]).all() for name in one.columns)
+    assert main(["export", first, str(tmp_path / "mouse.txt")]) == 2
+    assert "its name tells no format" in capsys.readouterr().err
+    assert main(["export", first, str(tmp_path / "mouse.txt"), "--format", "csv"]) == 0
+    assert (tmp_path / "mouse.txt").read_text() == Path(table).read_text()
+    capsys.readouterr()
+    assert main(["verify", table]) == 2
+    assert "holds no content hash; expected --against PROTOCOL" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -126,7 +144,7 @@ def test_real_mouse_followed_the_rigs_of_2019(real_mouse, capsys):
         (["run", QUICKSTART, "--set", "cohort.rule=reinforc"], "did you mean 'reinforce'"),
         (["run", QUICKSTART, "--engine", "proceses"], "unknown engine 'proceses'; did you mean 'processes'"),
         (["fit", "none.h5", "--model", "reinforce"], "no such file"),
-        (["fit", "README.md", "--model", "reinforce"], "not a readable HDF5 file"),
+        (["fit", "README.md", "--model", "reinforce"], "its content is of no known format; expected a csv file of trials"),
         (["import", "none.csv", "x.h5"], "no such file"),
         (["info", "none.h5"], "no such file"),
         (["report", "none"], "no such scenario"),

@@ -11,7 +11,7 @@ from envs import PROTOCOLS
 from envs.task.session import new_mice, next_session
 from envs.task.trial import begin_trial, score
 from twin.cohort import Cohort
-from twin.data.formats.csv import read_csv
+from twin.data.formats import read
 from twin.data.rollout import Rollout
 from twin.replay import replay
 from twin.simulation import simulate
@@ -24,7 +24,7 @@ TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
 def ks014() -> Rollout:
     if not KS014.exists():
         pytest.skip(f"{KS014} is absent: the recording is not part of this repository")
-    return read_csv(KS014)
+    return read(KS014)
 
 
 def place(rollout: Rollout, trial: int) -> tuple[int, int]:

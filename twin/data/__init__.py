@@ -1,7 +1,6 @@
 """What happened (Rollout), what an experimenter sees of it (Trials), and the files both live in."""
 
 from twin.data.rollout import COLUMNS, Rollout
-from twin.data.store import read_rollout, write_rollout
 from twin.data.trials import Trials
 
-__all__ = ["COLUMNS", "Rollout", "Trials", "read_rollout", "write_rollout"]
+__all__ = ["COLUMNS", "Rollout", "Trials"]

@@ -6,13 +6,14 @@
     /sessions         mouse, session, start, stop; duration_s, water_ul, protocol, status where known (SESSION_COLUMNS)
     /trials/<column>  one 1-D dataset per column of COLUMNS, all mice concatenated; weights (N, K), attribute `features`
 
+The content hash is that of all of these that are read back (`content_hash`).
+
 Chunks of 64 Ki rows, gzip 1 + shuffle + fletcher32: readable anywhere without plugins. A file is written under another name
 and renamed when whole, so a reader never sees half of one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,9 +25,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from twin.data.content import hash_content
 from twin.data.rollout import COLUMNS, REQUIRED, SESSION_COLUMNS, Rollout
 
-FORMAT, FORMAT_VERSION = "behavioral-twin rollout", 1
+FORMAT = "behavioral-twin rollout"
+FORMAT_VERSION = 2  # since the content hash covers all that is read back
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every HDF5 file
 CHUNK_ROWS = 65_536
 
 
@@ -38,15 +42,29 @@ def versions() -> dict[str, str]:
 
 
 def content_hash(rollout: Rollout) -> str:
-    """SHA-256 of the trials: equal exactly if every column is."""
-    digest = hashlib.sha256()
-    for name in COLUMNS:
-        if name in rollout.columns:
-            digest.update(name.encode() + np.ascontiguousarray(rollout.columns[name]).tobytes())
+    """SHA-256 of all that a file gives back: equal exactly if every column, name, parameter and note of the origin is."""
+    parts: dict[str, Any] = {"ids": rollout.ids, "starts": rollout.starts}
+    parts |= {f"trials/{name}": rollout.columns[name] for name in COLUMNS if name in rollout.columns}
+    parts |= {f"sessions/{name}": rollout.of_session[name] for name in SESSION_COLUMNS if name in rollout.of_session}
     if rollout.weights is not None:
-        digest.update(np.ascontiguousarray(rollout.weights).tobytes())
-    digest.update("\0".join(rollout.ids).encode() + rollout.starts.astype("int64").tobytes())
-    return digest.hexdigest()
+        parts |= {"features": rollout.features, "weights": rollout.weights}
+    if rollout.keys is not None:
+        parts["keys"] = rollout.keys
+    if rollout.theta is not None:
+        parts |= {"theta_names": rollout.theta_names, "theta": rollout.theta}
+    return hash_content(parts | {"origin": json.dumps(dict(rollout.origin), sort_keys=True)})
+
+
+def is_rollout(path: Path) -> bool:
+    """Is a file one of this format, whole or not? By its signature and the format it names."""
+    with open(path, "rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            return False
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except OSError:  # cut short; reading it says so
+        return True
 
 
 def write_rollout(rollout: Rollout, path: str | Path, scenario: str = "") -> None:
@@ -103,7 +121,10 @@ def _opened(path: Path) -> Iterator[Any]:
             if file.attrs.get("format") != FORMAT:
                 raise ValueError(f"{path}: an HDF5 file, but not a {FORMAT}; make one with `twin import`")
             if file.attrs["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"{path}: format version {file.attrs['format_version']}; this version reads {FORMAT_VERSION}")
+                raise ValueError(
+                    f"{path}: format version {file.attrs['format_version']}; this version of twin reads {FORMAT_VERSION}; "
+                    f"make the file again with `twin run` or `twin import`"
+                )
             if not file.attrs.get("complete", False):
                 raise ValueError(f"{path}: the file was never finished; write it again")
             yield file
@@ -151,5 +172,5 @@ def verify(path: str | Path) -> str:
     """The content hash of a file, recomputed. Raises ValueError if it is not the one stored."""
     stored, found = describe(path)["content_hash"], content_hash(read_rollout(path))
     if stored != found:
-        raise ValueError(f"{path}: the trials are not those that were written (hash {found[:12]} instead of {stored[:12]})")
+        raise ValueError(f"{path}: the content is not what was written (hash {found[:12]} instead of {stored[:12]})")
     return found

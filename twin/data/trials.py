@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from agents.features import design_matrix, feature_codes
+from twin.data.content import hash_content
 from twin.data.rollout import Rollout
 
 
@@ -53,6 +54,10 @@ class Trials:
             rollout.ids,
         )
 
+    def content_hash(self) -> str:
+        """SHA-256 of everything here, by which a fit is bound to the trials that it was made of."""
+        return hash_content({field.name: getattr(self, field.name) for field in fields(self)})
+
     def split(self, future: int) -> tuple[Trials, Trials]:
         """(all but the last `future` trials of each mouse, all trials with only those last ones in the mask).
 
@@ -67,6 +72,18 @@ class Trials:
         train = replace(self, choice=unknown, mask=self.mask & ~last, lengths=self.lengths - future)
         test = replace(self, mask=self.mask & last)
         return train, test
+
+    def with_features(self, features: Sequence[str]) -> Trials:
+        """The same with the features in this order. Raises ValueError naming those that are missing or too many."""
+        if tuple(features) == self.features:
+            return self
+        missing, extra = [f for f in features if f not in self.features], [f for f in self.features if f not in features]
+        if missing or extra or len(features) != len(self.features):
+            raise ValueError(
+                f"these trials have the features {list(self.features)}, expected {list(features)}: missing {missing}, "
+                f"not expected {extra}; make the trials with features = {list(features)}"
+            )
+        return replace(self, x=self.x[..., [self.features.index(f) for f in features]], features=tuple(features))
 
     def first(self, n: int) -> Trials:
         """The first `n` trials of each mouse."""

@@ -13,14 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.closed_form import as_mice
-from agents.rules import Rule
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.memory_probe import history_gap
-from twin.inference.closed_form.rule_fit import RuleFit, rule_update
-from twin.inference.fit import Fit
-from twin.inference.neural.neural_fit import NeuralFit, neural_update
+from twin.inference.fit import Fit, single_update
 
 STIMULI = ("stimulus", "contrast", "scaled_contrast")
 VISITED = 200  # trials drawn from each mouse
@@ -65,9 +62,8 @@ def visited(rollout: Rollout, trials: Trials, mouse: int) -> Points:
 
 def true_update(cohort: Cohort, theta: np.ndarray, points: Points) -> np.ndarray:
     """What the cohort's own rule does to one mouse with parameters theta (P,) at each point, (N, K)."""
-    if isinstance(cohort.learning_rule, Rule):
-        return rule_update(cohort.layout, theta, *points)
-    return neural_update(cohort.learning_rule, *points)
+    of_rule = cohort.layout.unpack(np.tile(theta, (len(points.w), 1))).rule_parameters
+    return single_update(as_mice(cohort.learning_rule, of_rule, points.w), *points)
 
 
 def errors(true: np.ndarray, inferred: np.ndarray) -> dict[str, float]:
@@ -83,71 +79,94 @@ def errors(true: np.ndarray, inferred: np.ndarray) -> dict[str, float]:
 
 
 def recovery(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict[str, Any]:
-    """Errors of a fit to simulated mice; updates are those of the stimulus weight, as in the paper, over all mice."""
-    assert rollout.theta is not None
-    s, grid = stimulus_column(trials.features), paper_grid(trials.features)
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    pairs_visited: list[tuple[np.ndarray, np.ndarray]] = []
-    for m in range(rollout.n_mice):
-        for points, found in ((grid, pairs), (visited(rollout, trials, m), pairs_visited)):
-            found.append((true_update(cohort, rollout.theta[m], points)[:, s], fit.update(m, *points)[:, s]))
+    """Errors of a fit to simulated mice; updates are those of the stimulus weight, as in the paper, over all mice.
+
+    Raises ValueError for a mouse that is not in the fit, or features that are not those of the fit, in the order of the mice's.
+    """
+    if fit.features != rollout.features and sorted(fit.features) == sorted(rollout.features):
+        raise ValueError(
+            f"the fit's features {list(fit.features)} are in another order than the mice's {list(rollout.features)}"
+        )
+    trials = trials.with_features(fit.features)
     weights = fit.weights(trials)
-    true_weights = np.full(weights.shape, np.nan)
-    true_weights[np.arange(weights.shape[1]) < trials.lengths[:, None]] = rollout.weights
-    counted = trials.mask
+    true_weights = _true_weights(rollout, trials)
     right = rollout.choice == 1
     log_true = np.log(np.where(right, rollout.p_right, 1.0 - rollout.p_right.astype(float))[rollout.choice >= 0])
     return {
-        "nll_per_trial": float(-fit.log_likelihood(trials).sum() / counted.sum()),
+        "nll_per_trial": float(-fit.log_likelihood(trials).sum() / trials.mask.sum()),
         "true_nll_per_trial": float(-log_true.mean()),
-        **errors(*np.concatenate(pairs, axis=1)),
-        **{f"{key}_visited": v for key, v in errors(*np.concatenate(pairs_visited, axis=1)).items()},
-        **_spread(fit, grid, s),
+        **_update_errors(fit, cohort, rollout, trials),
+        **_spread(fit, trials.features),
         "weights_rmse": float(np.sqrt(np.nanmean((weights - true_weights) ** 2))),
-        "parameters": _parameters(fit, cohort, rollout),
-        "history_gap": _history_gap(fit, cohort, rollout.theta, trials, true_weights),
+        "parameters": _parameters(fit, rollout),
+        "history_gap": _history_gap(fit, cohort, rollout, trials, true_weights),
     }
 
 
-def _spread(fit: Fit, points: Points, column: int) -> dict[str, float]:
-    """How far the members of an ensemble differ, relative to the rms of their mean update; nothing for other fits."""
-    spread = fit.spread(*points) if isinstance(fit, NeuralFit) else None
+def _true_weights(rollout: Rollout, trials: Trials) -> np.ndarray:
+    """The true weights as those of a fit are given, (M, T, K), NaN beyond a mouse's last trial."""
+    weights = np.full_like(trials.x, np.nan)
+    weights[np.arange(weights.shape[1]) < trials.lengths[:, None]] = rollout.weights
+    return weights
+
+
+def _update_errors(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials) -> dict[str, float]:
+    """Errors of the update of the stimulus weight, on the grid and on visited trials."""
+    assert rollout.theta is not None
+    column = stimulus_column(trials.features)
+    grid = paper_grid(trials.features)
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    pairs_visited: list[tuple[np.ndarray, np.ndarray]] = []
+    for m, row in enumerate(fit.rows(trials.ids)):
+        for points, found in ((grid, pairs), (visited(rollout, trials, m), pairs_visited)):
+            true = true_update(cohort, rollout.theta[m], points)
+            found.append((true[:, column], fit.update(row, *points)[:, column]))
+    on_visited = errors(*np.concatenate(pairs_visited, axis=1))
+    return errors(*np.concatenate(pairs, axis=1)) | {f"{key}_visited": v for key, v in on_visited.items()}
+
+
+def _spread(fit: Fit, features: Sequence[str]) -> dict[str, float]:
+    """What the data leave open of the update (`Fit.spread`) relative to the rms of its mean; nothing for fits of one rule."""
+    points = paper_grid(features)
+    column = stimulus_column(features)
+    spread = fit.spread(*points)
     if spread is None:
         return {}
     size = np.sqrt(np.mean(fit.update(0, *points)[:, column] ** 2))
     return {"relative_spread": float(np.sqrt(np.mean(spread[:, column] ** 2)) / size)}
 
 
-def _history_gap(fit: Fit, cohort: Cohort, theta: np.ndarray, trials: Trials, weights: np.ndarray) -> dict[str, Any]:
-    """How updates depend on earlier trials, truly and by a fit that can be stepped through them; see `history_gap`."""
-    if not isinstance(fit, RuleFit | NeuralFit):
-        return {}
-    column, first = stimulus_column(trials.features), weights[:, 0]
+def _history_gap(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials, weights: np.ndarray) -> dict[str, Any]:
+    """How updates depend on earlier trials, truly and by the fit; see `history_gap`."""
+    assert rollout.theta is not None
+    theta: np.ndarray = rollout.theta
+    first = weights[:, 0]
+    rows = fit.rows(trials.ids)
 
     def true(mice: np.ndarray) -> Any:
         return as_mice(cohort.learning_rule, cohort.layout.unpack(theta[mice]).rule_parameters, first[mice])
 
     def fitted(mice: np.ndarray) -> Any:
-        of_rule = fit.layout.unpack(fit.theta[mice]).rule_parameters if isinstance(fit, RuleFit) else None
-        return as_mice(fit.rule, of_rule, first[mice])
+        return fit.agents(rows[mice], first[mice])
 
-    return history_gap(true, fitted, trials, weights, column)
+    return history_gap(true, fitted, trials, weights, stimulus_column(trials.features))
 
 
-def _parameters(fit: Fit, cohort: Cohort, rollout: Rollout) -> dict[str, Any]:
+def _parameters(fit: Fit, rollout: Rollout) -> dict[str, Any]:
     """True and estimated value of every fitted parameter that the cohort's rule has too, with the coverage of its intervals."""
-    if not isinstance(fit, RuleFit) or rollout.theta is None:
-        return {}
+    assert rollout.theta is not None
     out = {}
-    for column, name in enumerate(fit.layout.names):
-        if name not in rollout.theta_names or np.isnan(fit.ci95[:, column]).all():
+    rows = fit.rows(rollout.ids)
+    for name, estimates in fit.parameters().items():
+        if name not in rollout.theta_names:
             continue
         true = rollout.theta[:, rollout.theta_names.index(name)]
-        low, high = fit.ci95[:, column].T
+        values, intervals = (a[rows] for a in estimates)
+        low, high = intervals.T
         out[name] = {
             "true": true.tolist(),
-            "estimate": fit.theta[:, column].tolist(),
-            "ci95": fit.ci95[:, column].tolist(),
+            "estimate": values.tolist(),
+            "ci95": intervals.tolist(),
             "covered": float(np.mean((low <= true) & (true <= high))),
         }
     return out

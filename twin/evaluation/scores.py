@@ -48,11 +48,12 @@ def compare(
 
 
 def difference(a: str, b: str, ll_a: np.ndarray, ll_b: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-    """Log-likelihood per trial of model a less that of b, (M, T) each, and the p of no difference."""
+    """Log-likelihood per trial of model a minus that of b, (M, T) each, and the p of no difference."""
     blocks = []
     for row, counted in zip(ll_a - ll_b, mask, strict=True):
         values = row[counted]
         blocks += [values[i : i + BLOCK].sum() for i in range(0, len(values), BLOCK)]
-    total, spread = np.sum(blocks), np.std(blocks, ddof=1) * np.sqrt(len(blocks)) if len(blocks) > 1 else np.nan
+    total = np.sum(blocks)
+    spread = np.std(blocks, ddof=1) * np.sqrt(len(blocks)) if len(blocks) > 1 else np.nan
     p = float(2 * norm.sf(abs(total) / spread)) if spread > 0 else float(total == 0)
     return {"a": a, "b": b, "difference": float(total / mask.sum()), "p": p}

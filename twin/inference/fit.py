@@ -1,54 +1,157 @@
-"""Fitting a model by its name, and what every fit can do: score trials, infer weights and updates, be saved and loaded."""
+"""Fitting a model by its name, and what can be asked of every fit, whatever its kind.
+
+    fitted = fit(trials, "reinforce-baseline", population=True)
+    fitted.log_likelihood(trials.of_mice([1]))      # with the parameters of that mouse
+
+Mice are matched by their ids and features by their names, so trials may hold some of the mice, in any order. A mouse that the
+fit does not know is predicted by `fitted.for_new_mice(trials)`.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from tqdm import tqdm
 
-from agents.neural.registry import NEURAL_RULES, load_rule, save_rule
 from agents.rules import RULES
-from agents.theta import Layout
 from twin.data.trials import Trials
-from twin.inference.closed_form.fit import fit_rule
-from twin.inference.closed_form.rule_fit import RuleFit
-from twin.inference.neural.fit import fit_neural
-from twin.inference.neural.neural_fit import NeuralFit
-from twin.inference.neural.trainer import History
-from twin.inference.noise.levels import Noise
-from twin.inference.settings import NeuralFitSettings, RandomWalkSettings, RuleSettings, find_settings
+from twin.inference.settings import NeuralFitSettings, find_settings
+
+if TYPE_CHECKING:
+    from twin.inference.card import Card
+    from twin.inference.closed_form.rule_fit import RuleFit
+    from twin.inference.known_rule import KnownRule
 
 
-class Fit(Protocol):
-    """A fitted model of M mice: what evaluation and report need of it."""
+class Estimates(NamedTuple):
+    """One fitted parameter of M mice."""
+
+    values: np.ndarray  # (M,) natural units
+    intervals: np.ndarray  # (M, 2) ends of the 95 % intervals
+
+
+class Fit(ABC):
+    """A model fitted to M mice. Whatever is asked of it by trials is answered for the mice of those trials, in their order."""
+
+    model: str  # its registered name
+    rule: Any  # an `agents.rules.Rule`, or a neural rule
+    ids: tuple[str, ...]
+    settings: dict[str, Any]
+    data_hash: str  # `Trials.content_hash` of what it was fitted to; empty if that is not known
 
     @property
-    def name(self) -> str:
-        """The model's."""
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Names of the K features, in the order of its weights."""
 
     def log_likelihood(self, trials: Trials) -> np.ndarray:
-        """Log-probability (natural) of each choice, (M, T), 0 where no trial counts."""
+        """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts.
+
+        Raises ValueError naming a mouse that is not in the fit, or a feature that is missing or too much.
+        """
+        return self._of(trials)._log_likelihood(trials.with_features(self.features))
 
     def weights(self, trials: Trials) -> np.ndarray:
-        """Weights before each trial, driven by the recorded choices, (M, T, K)."""
+        """Weights before each trial, driven by the recorded choices, (M, T, K) in the order of the trials' features.
+
+        NaN beyond a mouse's last trial. With noise, the most probable ones given all choices, later ones too. Raises ValueError
+        as `log_likelihood`.
+        """
+        weights = self._of(trials)._weights(trials.with_features(self.features))
+        if trials.features == self.features:
+            return weights
+        return weights[..., [self.features.index(f) for f in trials.features]]
 
     def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,)."""
+        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,).
+
+        `mouse` is its row in the fit (see `rows`), and the K weights are those of `features`, in their order.
+        """
+        return single_update(self.agents(np.full(len(w), mouse), w), w, x, choice, reward)
+
+    def spread(self, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray | None:
+        """Standard deviation of `update` over what the data leave open, (N, K); None for a fit of one rule alone."""
+        return None
+
+    def parameters(self) -> dict[str, Estimates]:
+        """The fitted parameters of every mouse, by name; none for a network, whose parameters have no meaning of their own."""
+        return {}
+
+    @abstractmethod
+    def agents(self, mice: np.ndarray, initial_weights: np.ndarray) -> Any:
+        """Mice with `init` and `learn`: the fit's mice of these rows (N,), from initial weights (N, K)."""
+
+    @abstractmethod
+    def known_rule(self) -> KnownRule:
+        """The rule and its mice, as a cohort takes them."""
+
+    @abstractmethod
+    def for_new_mice(self, trials: Trials) -> Self:
+        """What the model expects of mice it was not fitted to, those of these trials: the median of those it knows."""
+
+    @abstractmethod
+    def card(self, about: Mapping[str, Any]) -> Card:
+        """All that is to be kept of it, but for a network's weights."""
+
+    def tensors(self) -> dict[str, Any]:
+        """A network's weights, by name."""
+        return {}
+
+    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Keep it in a folder: `card.json`, and for a network `model.safetensors`.
+
+        `about` may tell what else is known of it: `seconds`, `trials`, `versions`.
+        """
+        from twin.inference.card import write_fit
+
+        write_fit(folder, self.card(about or {}), self.tensors())
+
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """Where mice are in the fit, (len(ids),). Raises ValueError naming a mouse that is not there, or is asked for twice."""
+        check_ids(ids)
+        if unknown := [mouse for mouse in ids if mouse not in self.ids]:
+            raise ValueError(
+                f"mouse {unknown[0]!r} is not one of the {len(self.ids)} that {self.model} was fitted to; "
+                f"for mice it has not seen ask fit.for_new_mice(trials)"
+            )
+        return np.array([self.ids.index(mouse) for mouse in ids], int)
+
+    def _of(self, trials: Trials) -> Self:
+        """The fit of the mice of some trials, in their order."""
+        return self if trials.ids == self.ids else self._of_mice(self.rows(trials.ids))
+
+    @abstractmethod
+    def _of_mice(self, rows: np.ndarray) -> Self:
+        """The fit of some of its mice."""
+
+    @abstractmethod
+    def _log_likelihood(self, trials: Trials) -> np.ndarray:
+        """As `log_likelihood`, of trials of the very mice and features."""
+
+    @abstractmethod
+    def _weights(self, trials: Trials) -> np.ndarray:
+        """As `weights`, of trials of the very mice and features."""
 
 
-def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings | RandomWalkSettings, progress: bool) -> RuleFit:
-    rule = RULES["static" if name in ("static-glm", "random-walk") else name]
-    options = {"noise": True} | settings.model_dump()  # a random walk has no other settings than what is fixed
-    with tqdm(total=2 * len(trials.ids), unit="step", desc=f"fit {name}", disable=None if progress else True) as bar:
+def single_update(agents: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Change of the weights (N, K) of N mice that remember nothing, by one trial each; `agents` have `init` and `learn`."""
+    p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
+    after = agents.learn(agents.init(len(w)), x, choice[:, None].astype(float), reward[:, None].astype(float), p_right)
+    return np.asarray(after.weights).astype(float) - w
 
-        def done(_mouse: int) -> None:
-            bar.update()
 
-        return fit_rule(trials, rule, name=name, done=done, **options)
+def check_ids(ids: Sequence[str]) -> None:
+    """Raise ValueError if a mouse is there twice."""
+    for mouse, count in Counter(ids).items():
+        if count > 1:
+            raise ValueError(f"mouse {mouse!r} is there {count} times; expected every id once")
 
 
 def fit(
@@ -57,43 +160,48 @@ def fit(
     """Fit a registered model to trials; `settings` are those of `SETTINGS[model]`.
 
     `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
-    setting, or features that are not finite, naming the mouse.
+    setting, a mouse that is there twice, or features that are not finite, naming the mouse.
     """
-    chosen = find_settings(model)(**settings)
+    fitted = fitter(model, **settings)
+    check_ids(trials.ids)
     for m in np.flatnonzero(~np.isfinite(trials.x).all(axis=(1, 2))):
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
+    return fitted(trials, initial_weights, progress)
+
+
+def fitter(model: str, **settings: Any) -> Callable[[Trials, np.ndarray | None, bool], Fit]:
+    """What fits a model to (trials, known initial weights or None, progress), with all that it needs loaded.
+
+    Raises ValueError for an unknown model or setting.
+    """
+    chosen = find_settings(model)(**settings)
     if isinstance(chosen, NeuralFitSettings):
-        return fit_neural(model, trials, chosen, initial_weights, progress)
-    assert isinstance(chosen, RuleSettings | RandomWalkSettings)
-    return _fit_closed_form(model, trials, chosen, progress)
+        import twin.inference.neural.fit  # noqa: F401  torch, once before jobs on threads need it
+
+        return partial(_fit_neural, model, chosen)
+    return partial(_fit_closed_form, model, chosen.model_dump())
 
 
-def save_fit(fit: Fit, folder: Path, about: dict[str, Any]) -> None:
-    """Write a fit into a folder: `card.json`, and for a neural rule `model.safetensors`; `about` goes into the card."""
-    if isinstance(fit, NeuralFit):
-        card = {"settings": fit.settings, "mice": list(fit.ids), "initial_weights": fit.initial_weights.tolist()}
-        card["training"] = [asdict(history) for history in fit.histories]
-        card["noise"] = fit.noise and {key: sd.tolist() for key, sd in fit.noise._asdict().items()}
-        save_rule(fit.rule, folder, card | about)
-    elif isinstance(fit, RuleFit):
-        arrays = {key: getattr(fit, key).tolist() for key in ("theta", "ci95", "nll", "converged")}
-        names = {"features": list(fit.layout.features), "parameters": list(fit.layout.names), "mice": list(fit.ids)}
-        card = {"model": fit.name, "rule": fit.rule.name, "settings": fit.settings, **names, **arrays}
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "card.json").write_text(json.dumps(card | about, indent=1))
-    else:
-        raise TypeError(f"{type(fit).__name__} is not a fit that can be saved")
+def _fit_neural(
+    model: str, settings: NeuralFitSettings, trials: Trials, initial_weights: np.ndarray | None, progress: bool
+) -> Fit:
+    from twin.inference.neural.fit import fit_neural
+
+    done = fit_neural(model, trials, settings, initial_weights, progress)
+    return replace(done, data_hash=trials.content_hash())
 
 
-def load_fit(folder: Path) -> Fit:
-    """A fit that was saved."""
-    card = json.loads((folder / "card.json").read_text())
-    ids = tuple(card["mice"])
-    if card["model"] in NEURAL_RULES:
-        histories = tuple(History(**training) for training in card["training"])
-        noise = Noise(**{key: np.array(sd) for key, sd in card["noise"].items()}) if card.get("noise") else None
-        weights = np.array(card["initial_weights"])
-        return NeuralFit(load_rule(folder), weights, ids, card["model"], histories, card["settings"], noise)
-    layout = Layout(RULES[card["rule"]], tuple(card["features"]))
-    theta, ci95, nll, converged = (np.array(card[key]) for key in ("theta", "ci95", "nll", "converged"))
-    return RuleFit(layout, theta, ci95, nll, converged, ids, card["model"], card["settings"])
+def _fit_closed_form(
+    model: str, settings: dict[str, Any], trials: Trials, _initial_weights: np.ndarray | None, progress: bool
+) -> RuleFit:
+    from twin.inference.closed_form.fit import fit_rule
+
+    rule = RULES["static" if model in ("static-glm", "random-walk") else model]
+    options = {"noise": True} | settings  # a random walk has no other settings than what is fixed
+    with tqdm(total=2 * len(trials.ids), unit="step", desc=f"fit {model}", disable=None if progress else True) as bar:
+
+        def done(_mouse: int) -> None:
+            bar.update()
+
+        found = fit_rule(trials, rule, name=model, done=done, **options)
+    return replace(found, data_hash=trials.content_hash())

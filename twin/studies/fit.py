@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from twin.data.formats.csv import read_csv
+from twin.data import formats
 from twin.data.rollout import Rollout
-from twin.data.store import read_rollout, versions
+from twin.data.store import versions
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
@@ -88,7 +88,7 @@ class FitStudy(Study):
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
-        rollout = read_behavior(self.data)
+        rollout = formats.read(self.data)
         everything = Trials.from_rollout(rollout, self.inference.features or FEATURES)
         train, future = everything.split(self.future) if self.future else (everything, None)
         fits = fit_models(self.inference, train, folder, options)
@@ -107,17 +107,13 @@ class FitStudy(Study):
         from twin.evaluation.cross_validation import held_out_scores
 
         scores = {}
+        kept = _KeptScores(trials.content_hash())
         for name in self.inference.models:
             model = self.inference.model(name)
             settings = self.inference.settings(name)
             score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
-            scores[name] = folder.keep(f"fits/{name}/held_out.json", score, _read_json, _write_json)
+            scores[name] = folder.keep(f"fits/{name}/held_out.json", score, kept.read, kept.write)
         return scores
-
-
-def read_behavior(path: Path) -> Rollout:
-    """Trials from an HDF5 rollout or, by its name's ending, a csv file."""
-    return read_csv(path) if path.name.endswith((".csv", ".csv.gz")) else read_rollout(path)
 
 
 def fit_models(
@@ -127,7 +123,10 @@ def fit_models(
 
     `known` are the mice's first weights (M, K), which only simulated mice tell.
     """
-    from twin.inference.fit import fit, load_fit, save_fit
+    from twin.inference.card import load_fit, read_card
+    from twin.inference.fit import fit
+
+    data_hash = trials.content_hash()
 
     def fitted(name: str) -> tuple[Fit, float]:
         started = time.perf_counter()
@@ -136,21 +135,34 @@ def fit_models(
         return done, time.perf_counter() - started
 
     def read(card: Path) -> tuple[Fit, float]:
-        return load_fit(card.parent), _read_json(card)["seconds"]
+        kept = read_card(card.parent)
+        if kept.data_hash != data_hash:
+            raise ValueError("it is of other data")
+        return load_fit(card.parent), kept.seconds or 0.0
 
     def write(done: tuple[Fit, float], card: Path) -> None:
         about = {"seconds": done[1], "trials": int(trials.mask.sum()), "versions": versions()}
-        save_fit(done[0], card.parent, about)
+        done[0].save(card.parent, about)
 
     return {name: folder.keep(f"fits/{name}/card.json", partial(fitted, name), read, write) for name in inference.models}
 
 
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+class _KeptScores(NamedTuple):
+    """Scores in a file, bound to the content of the trials that were scored."""
 
+    data_hash: str
 
-def _write_json(value: Any, path: Path) -> None:
-    replace_file(path, json.dumps(value).encode())
+    def read(self, path: Path) -> dict[str, float]:
+        """The scores of a file. Raises ValueError if they are of other data."""
+        kept: dict[str, Any] = json.loads(path.read_text())
+        if kept.get("data_hash") != self.data_hash:
+            raise ValueError("it is of other data")
+        scores: dict[str, float] = kept["scores"]
+        return scores
+
+    def write(self, scores: dict[str, float], path: Path) -> None:
+        """Put scores into a file, in one step."""
+        replace_file(path, json.dumps({"data_hash": self.data_hash, "scores": scores}).encode())
 
 
 def _scores_text(results: FitResults) -> list[str]:

@@ -49,7 +49,7 @@ class RunFolder:
             try:
                 return read(path)
             except ValueError as error:
-                self.log(f"{name}: to be made again, for it could not be read: {error}")
+                self.log(f"{name}: made again: {error}")
         started = time.perf_counter()
         part = make()
         path.parent.mkdir(parents=True, exist_ok=True)

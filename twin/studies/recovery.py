@@ -13,7 +13,7 @@ from pydantic import Field
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
-from twin.evaluation.histories import FEW, LAST, MANY
+from twin.evaluation.memory_probe import FEW, LAST, MANY
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
 from twin.studies import pages

@@ -10,7 +10,8 @@ from networks import FUSED_KINDS, neural_rule
 from agents.neural.ensemble import Ensemble
 from agents.neural.registry import NEURAL_RULES
 from twin.cohort import Cohort
-from twin.inference.fit import fit, load_fit, save_fit
+from twin.inference.card import load_fit
+from twin.inference.fit import fit
 from twin.inference.neural.fit import build
 from twin.inference.neural.trainer import Trainer
 from twin.inference.neural.unroll import Batch, unroll
@@ -76,7 +77,7 @@ def test_members_and_restarts(small, tmp_path):
     assert both.update(0, *points) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
     assert both.spread(*points) == pytest.approx(np.std(each, axis=0, ddof=1), abs=1e-5)
     assert one.spread(*points) is None
-    save_fit(both, tmp_path / "fit", {})
+    both.save(tmp_path / "fit")
     again = load_fit(tmp_path / "fit")
     assert (again.log_likelihood(trials) == both.log_likelihood(trials)).all()
     mice = Cohort(mice=2, rule=str(tmp_path / "fit"))

@@ -12,7 +12,7 @@ from twin.cli import main
 from twin.cohort import Cohort
 from twin.data.store import write_rollout
 from twin.data.trials import Trials
-from twin.evaluation.cross_validation import held_out_scores, of_new_mice
+from twin.evaluation.cross_validation import held_out_scores
 from twin.inference.fit import fit
 from twin.simulation import simulate
 
@@ -27,11 +27,11 @@ def test_a_new_mouse_is_the_median_one(small):
     trials = small[2]
     old, new = trials.of_mice([0, 1, 2]), trials.of_mice([3])
     fitted = fit(old, "reinforce-baseline")
-    guess = of_new_mice(fitted, new)
+    guess = fitted.for_new_mice(new)
     assert guess.theta[0] == pytest.approx(np.median(fitted.theta, axis=0))
     network = fit(old, "dnnglm", epochs=2, hidden=6)
-    assert of_new_mice(network, new).initial_weights[0] == pytest.approx(np.median(network.initial_weights, axis=0))
-    own = of_new_mice(fit(old, "dnnglm", epochs=1, hidden=6, initial="first-trials"), new)
+    assert network.for_new_mice(new).initial_weights[0] == pytest.approx(np.median(network.initial_weights, axis=0))
+    own = fit(old, "dnnglm", epochs=1, hidden=6, initial="first-trials").for_new_mice(new)
     assert own.initial_weights[0] == pytest.approx(fit(new.first(100), "static-glm").weights(new)[0, 0])
 
 
@@ -41,7 +41,7 @@ def test_score_by_hand(small):
     each = []
     for m in range(4):
         rest = [i for i in range(4) if i != m]
-        ll = of_new_mice(fit(trials.of_mice(rest), "reinforce"), trials.of_mice([m])).log_likelihood(trials.of_mice([m]))
+        ll = fit(trials.of_mice(rest), "reinforce").for_new_mice(trials.of_mice([m])).log_likelihood(trials.of_mice([m]))
         each.append(ll.sum() / trials.mask[m].sum())
     assert found["heldout_ll_per_trial"] == pytest.approx(np.mean(each))
     assert found["heldout_se"] == pytest.approx(np.std(each, ddof=1) / 2)
@@ -67,3 +67,22 @@ def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
     results = json.loads((tmp_path / "out" / "results.json").read_text())["models"]
     assert all(np.log(0.5) < results[m]["heldout_ll_per_trial"] < 0 for m in ("reinforce", "dnnglm"))
     assert "log-lik/trial new mice" in capsys.readouterr().out
+
+
+def test_a_folder_used_again_with_other_data_is_fitted_again(rollout, tmp_path: Path):
+    """Fits and scores of held-out mice are those of a fresh folder; with the same data again nothing is done."""
+    other = simulate(Cohort(mice=4, parameters={"rate": 0.03}), trials=300, seed=8)
+
+    def scores(data, out: str) -> dict[str, float]:
+        write_rollout(data, tmp_path / "mice.h5")
+        assert (
+            main(["fit", str(tmp_path / "mice.h5"), "--folds", "2", "--model", "reinforce", "--out", str(tmp_path / out)]) == 0
+        )
+        found = json.loads((tmp_path / out / "results.json").read_text())["models"]["reinforce"]
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    first = scores(rollout, "used")
+    assert scores(other, "used") == scores(other, "fresh") != first
+    log = (tmp_path / "used" / "log.txt").read_text()
+    assert scores(other, "used") != first
+    assert "fitted" not in (tmp_path / "used" / "log.txt").read_text().removeprefix(log)

@@ -13,8 +13,7 @@ from agents.closed_form import BatchRule
 from agents.neural.registry import NEURAL_RULES
 from twin.cohort import Cohort
 from twin.data.trials import Trials
-from twin.evaluation.histories import recent_rewards
-from twin.evaluation.memory_probe import history_gap
+from twin.evaluation.memory_probe import history_gap, recent_rewards
 from twin.evaluation.recovery import recovery
 from twin.inference.fit import fit
 from twin.simulation import simulate

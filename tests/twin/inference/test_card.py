@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import gymnasium as gym
@@ -18,8 +19,9 @@ from agents.policy import with_lapses
 from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, normal, uniform
 from twin.cohort import Cohort
 from twin.data.trials import Trials
+from twin.inference.card import load_fit
 from twin.inference.closed_form.rule_fit import RuleFit
-from twin.inference.fit import fit, save_fit
+from twin.inference.fit import fit
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History
 from twin.inference.noise.levels import Noise
@@ -56,7 +58,7 @@ def fit_of_network(kind: str, noise: Noise | None = None, members: int = 1, **se
 
 
 def cohort_of(done: RuleFit | NeuralFit, folder, **settings) -> Cohort:
-    save_fit(done, folder, {"seconds": 1.0})
+    done.save(folder, {"seconds": 1.0})
     return Cohort(mice=MICE, rule=str(folder), **settings)
 
 
@@ -124,7 +126,7 @@ def test_neural_fit_is_played_by_the_network_that_was_not_saved(kind, form, tmp_
 def test_simulated_fitted_and_simulated_again(small, tmp_path):
     """Mice of a fitted rule are those mice, one after the other and again, but for what the cohort says of them."""
     done = fit(small[2], "reinforce-baseline", free=("lapse_low",), fixed={"lapse_high": 0.03, "day_noise": 0.1})
-    save_fit(done, tmp_path / "fit", {})
+    done.save(tmp_path / "fit")
     cohort = Cohort(mice=10, rule=str(tmp_path / "fit"))
     assert cohort.features == done.layout.features
     assert (cohort.theta(seed=7) == done.theta[np.arange(10) % 4]).all()
@@ -150,16 +152,97 @@ def test_features_are_those_of_the_fit(done, tmp_path):
         cohort_of(done, tmp_path / "fit", features=("stimulus", "bias"))
 
 
+def altered(done: RuleFit | NeuralFit, folder, **changes) -> None:
+    """Save a fit, and change keys of its card; None leaves one out."""
+    done.save(folder)
+    card = json.loads((folder / "card.json").read_text()) | changes
+    kept = {key: v for key, v in card.items() if v is not None or key not in changes}
+    (folder / "card.json").write_text(json.dumps(kept))
+
+
+WRONG = [
+    ({"theta": None}, r"key 'theta' is missing; expected the card of a fit"),
+    ({"kind": None}, r"key 'kind' is missing; expected the card of a fit"),
+    ({"colour": 1}, r"unknown key 'colour'"),
+    ({"rule": "reinforc"}, r"rule: unknown rule 'reinforc'; did you mean 'reinforce'"),
+    ({"model": "reinforc"}, r"model: unknown model 'reinforc'; did you mean 'reinforce'"),
+    ({"features": ["stimulus", "bias", "smell"]}, r"features: .*'smell'"),
+    ({"features": ["stimulus", "bias"]}, r"parameters are .* the rule has"),
+    ({"nll": [0.0]}, r"nll has the shape \(1,\); expected \(2,\)"),
+    ({"nll": ["a", 0.0]}, r"nll: expected numbers"),
+    ({"nll": [[0.0], 0.0]}, r"nll: expected numbers, as many in each row"),
+    ({"mice": "ab"}, r"mice: .*array"),
+    ({"data_hash": 3}, r"data_hash: .*string"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[" ".join(changes) for changes, _ in WRONG])
+def test_wrong_card_is_refused_by_file_and_key(changes, message, tmp_path):
+    altered(fit_of_rule("reinforce", "reinforce"), tmp_path, **changes)
+    with pytest.raises(ValueError, match=rf"^{tmp_path / 'card.json'}: {message}") as caught:
+        load_fit(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_card_of_a_network_is_refused_by_file_and_key(tmp_path):
+    done = fit_of_network("dnnglm")
+    altered(done, tmp_path, network=done.rule.settings.model_dump() | {"hidden": 0})
+    with pytest.raises(ValueError, match=r"card.json: network.hidden: .*greater than or equal to 1"):
+        load_fit(tmp_path)
+    altered(done, tmp_path, network=done.rule.settings.model_dump() | {"hidden": 9})
+    with pytest.raises(ValueError, match=r"model.safetensors: not the weights of the network of card.json"):
+        load_fit(tmp_path)
+    altered(done, tmp_path, initial_weights=[[0.0, 0.0]])
+    with pytest.raises(ValueError, match=r"card.json: initial_weights has the shape \(1, 2\); expected \(2, 3\)"):
+        load_fit(tmp_path)
+    done.save(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"model.safetensors: not the weights"):
+        load_fit(tmp_path)
+
+
+def test_numbers_that_json_does_not_have_come_back(tmp_path):
+    """Unknown and infinite ends of intervals, and a training that failed."""
+    done = fit_of_rule("reinforce", "reinforce")
+    done.ci95[0, 0] = [0.1, np.inf]
+    done.ci95[1, 0] = [-np.inf, 0.2]
+    done.save(tmp_path / "rule")
+    assert np.array_equal(load_fit(tmp_path / "rule").ci95, done.ci95, equal_nan=True)
+    network = dataclasses.replace(fit_of_network("dnnglm"), histories=(History([0.7, np.nan], [0.6, np.inf], 0),))
+    network.save(tmp_path / "network")
+    (history,) = load_fit(tmp_path / "network").histories
+    assert np.array_equal(history.train, [0.7, np.nan], equal_nan=True)
+    assert (history.held_out, history.best) == ([0.6, np.inf], 0)
+    for name in ("rule", "network"):
+        text = (tmp_path / name / "card.json").read_text()
+        assert not {"NaN", "Infinity", "-Infinity"} & set(text.replace(",", " ").split())
+
+
+def test_failed_save_leaves_the_old_fit(tmp_path, monkeypatch):
+    def full(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    done = fit_of_network("dnnglm")
+    done.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match="no space left"):
+        fit_of_network("dnnglm", members=2).save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".tmp"} == before
+    load_fit(tmp_path)
+
+
 def test_folder_that_holds_no_fit_is_refused_by_file(tmp_path):
     with pytest.raises(ValueError, match=r"unknown rule .*\(or the folder of a fit\)"):
         Cohort(rule=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"card.json: no such file; expected the folder of a fit"):
+        load_fit(tmp_path)
     done = fit_of_rule("reinforce", "reinforce")
-    save_fit(done, tmp_path, {})
-    card = json.loads((tmp_path / "card.json").read_text())
-    (tmp_path / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "theta"}))
+    altered(done, tmp_path, theta=None)
     with pytest.raises(ValueError, match=r"card.json: key 'theta' is missing; expected the card of a fit"):
         Cohort(rule=str(tmp_path))
-    card["theta"][1][0] = float("nan")
-    (tmp_path / "card.json").write_text(json.dumps(card))
+    theta = done.theta.tolist()
+    altered(done, tmp_path, theta=[theta[0], [None, *theta[1][1:]]])
     with pytest.raises(ValueError, match=r"card.json: rate of fitted mouse 1 is nan; expected a finite number"):
         Cohort(rule=str(tmp_path))

@@ -24,7 +24,7 @@ def test_part_is_made_once_and_again_only_if_it_cannot_be_read(tmp_path):
     assert read(tmp_path / "run/parts/a") == 8
     log = (tmp_path / "run/log.txt").read_text()
     assert log.count("parts/a: made in") == 2
-    assert "parts/a: to be made again, for it could not be read: invalid literal" in log
+    assert "parts/a: made again: invalid literal" in log
 
 
 def test_failure_leaves_what_was_finished(tmp_path):

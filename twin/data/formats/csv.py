@@ -1,30 +1,40 @@
-"""Behaviour from csv files, one row per trial, plain or gzipped.
+"""Behaviour in csv files, one row per trial, plain or gzipped.
 
-Two layouts, told apart by their columns:
+Two dialects, told apart by their columns:
 
 - `contrast_left, contrast_right, choice, correct, probability_left` with choice -1 = reports left, +1 = reports right;
 - `contrastLeft, contrastRight, choice, feedbackType, probabilityLeft`, the ALF names of the International Brain Laboratory as
   used by the Pillow lab's scripts, with choice +1 = wheel clockwise = reports LEFT, -1 = reports right, 0 = no-go.
 
-Both need `subject`, `session` and `date`. Rows of one subject are taken in the order of the file.
+Both need `subject`, `session` and `date`. Rows of one subject are taken in the order of the file. At zero contrast the rewarded
+side is the one whose contrast is a number where the other is left empty.
+
+Written is the first dialect. Reading it gives back the columns that recorded data have (`REQUIRED`), of sessions counted from
+0; the date, which a rollout does not know, is left empty.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from envs.names import nearest
+from twin.data.formats import Format
 from twin.data.rollout import COLUMNS, REQUIRED, Rollout
 
+ENDINGS = (".csv", ".csv.gz")
+GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
+NAMING = 2  # columns of a dialect that a header must name to be taken for one, if the file's name does not say so
 
-class Layout(NamedTuple):
-    """Names of a layout's columns, and what its choices and outcomes mean."""
+
+class Dialect(NamedTuple):
+    """Names of a dialect's columns, and what its choices and outcomes mean."""
 
     left: str
     right: str
@@ -33,38 +43,83 @@ class Layout(NamedTuple):
     choices: dict[float, int]  # as written -> 0 left, 1 right, -1 no-go
     outcomes: dict[float, int]  # as written -> reward
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column it needs."""
+        return ("subject", "session", "date", self.left, self.right, "choice", self.outcome, self.probability_left)
 
-LAYOUTS = (
-    Layout("contrast_left", "contrast_right", "correct", "probability_left", {-1: 0, 1: 1, 0: -1}, {0: 0, 1: 1}),
-    Layout("contrastLeft", "contrastRight", "feedbackType", "probabilityLeft", {1: 0, -1: 1, 0: -1}, {-1: 0, 1: 1, 0: 0}),
+
+DIALECTS = (
+    Dialect("contrast_left", "contrast_right", "correct", "probability_left", {-1: 0, 1: 1, 0: -1}, {0: 0, 1: 1}),
+    Dialect("contrastLeft", "contrastRight", "feedbackType", "probabilityLeft", {1: 0, -1: 1, 0: -1}, {-1: 0, 1: 1, 0: 0}),
 )
 
 
-def read_csv(path: str | Path) -> Rollout:
+def detect(path: Path) -> bool:
+    """Is it text whose first line names columns of a dialect, or that a name ending in .csv or .csv.gz calls one?"""
+    try:
+        with _opened(path, errors="replace") as file:
+            header = next(csv.reader([file.readline()]), [])
+    except (EOFError, OSError, csv.Error):
+        return False
+    named = max(len({*header} & {*dialect.columns}) for dialect in DIALECTS)
+    return named >= NAMING or ("\0" not in "".join(header) and path.name.endswith(ENDINGS))
+
+
+def read(path: Path) -> Rollout:
     """Every mouse of a csv file.
 
-    Raises FileNotFoundError, or ValueError naming the file, and the missing column with its nearest name or the row and
-    column of the wrong value.
+    Raises ValueError naming the file, and the missing column with its nearest name or the row and column of the wrong value.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a csv file of trials")
-    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="") as file:
-        rows = list(csv.reader(file))
+    try:
+        with _opened(path) as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: not whole as UTF-8 text ({error}); save or copy it again") from None
     if len(rows) < 2:
         raise ValueError(f"{path}: {len(rows)} rows; expected a header and at least one trial")
     header, body = rows[0], rows[1:]
-    layout = LAYOUTS["contrastLeft" in header]
-    _require(
-        path,
-        header,
-        ("subject", "session", "date", layout.left, layout.right, "choice", layout.outcome, layout.probability_left),
-    )
+    dialect = DIALECTS["contrastLeft" in header]
+    _require(path, header, dialect.columns)
     for number, row in enumerate(body, 2):
         if len(row) != len(header):
             raise ValueError(f"{path}, row {number}: {len(row)} values; the header names {len(header)} columns")
-    table = _Table(path, header, body)
-    return _rollout(table, layout)
+    return _rollout(_Table(path, header, body), dialect)
+
+
+def write(rollout: Rollout, path: Path) -> None:
+    """Write the columns that recorded data have, gzipped if the name ends in .gz.
+
+    A file already there is replaced once the new one is whole.
+    """
+    partial = path.with_name(path.name + ".tmp")
+    with gzip.open(partial, "wt", newline="") if path.suffix == ".gz" else open(partial, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(DIALECTS[0].columns)
+        writer.writerows(_rows(rollout))
+    os.replace(partial, path)
+
+
+def _rows(rollout: Rollout) -> Iterator[tuple[object, ...]]:
+    """Rows of the first dialect."""
+    written = {meaning: f"{code:g}" for code, meaning in DIALECTS[0].choices.items()}
+    columns = (rollout.columns[name].tolist() for name in ("session", "side", "choice", "reward"))
+    sizes, probabilities = np.abs(rollout.contrast).astype(str), rollout.probability_left.astype(str)
+    for mouse, session, side, choice, reward, size, probability in zip(
+        rollout.mouse.tolist(), *columns, sizes.tolist(), probabilities.tolist(), strict=True
+    ):
+        other = "0.0" if float(size) else ""  # empty: zero contrast on the other side
+        left, right = (size, other) if side < 0 else (other, size)
+        yield rollout.ids[mouse], session, "", left, right, written[choice], reward, probability
+
+
+def _opened(path: Path, errors: str = "strict") -> IO[str]:
+    """The text of a file, gzipped or not."""
+    with open(path, "rb") as file:
+        zipped = file.read(len(GZIP)) == GZIP
+    if zipped:
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline="")
+    return open(path, encoding="utf-8-sig", errors=errors, newline="")
 
 
 def _require(path: Path, header: Sequence[str], needed: Sequence[str]) -> None:
@@ -112,23 +167,26 @@ class _Table(NamedTuple):
         return ValueError(f"{self.path}, row {i + 2}, column {column!r}: {str(given)!r}; expected {expected}")
 
 
-def _rollout(table: _Table, layout: Layout) -> Rollout:
-    left, right = table.contrasts(layout.left), table.contrasts(layout.right)
-    choice, reward = table.coded("choice", layout.choices), table.coded(layout.outcome, layout.outcomes)
-    probability_left = table.numbers(layout.probability_left)
+def _rollout(table: _Table, dialect: Dialect) -> Rollout:
+    left = table.contrasts(dialect.left)
+    right = table.contrasts(dialect.right)
+    choice = table.coded("choice", dialect.choices)
+    reward = table.coded(dialect.outcome, dialect.outcomes)
+    probability_left = table.numbers(dialect.probability_left)
     side = _sides(table, left, right, choice, reward, probability_left)
-    subject = table.text("subject")
-    ids = tuple(dict.fromkeys(subject.tolist()))
-    order = np.argsort(np.array([ids.index(s) for s in subject]), kind="stable") if len(ids) > 1 else np.arange(len(subject))
-    mouse = np.array([ids.index(s) for s in subject[order]])
+    subject = table.text("subject").tolist()
+    number = {name: m for m, name in enumerate(dict.fromkeys(subject))}
+    mouse = np.array([number[name] for name in subject])
+    order = np.argsort(mouse, kind="stable")
+    mouse = mouse[order]
     day = [*zip(table.text("date")[order], table.text("session")[order], strict=True)]
     change = np.array([i > 0 and (mouse[i] == mouse[i - 1]) and day[i] != day[i - 1] for i in range(len(day))])
-    starts = np.searchsorted(mouse, np.arange(len(ids) + 1))
+    starts = np.searchsorted(mouse, np.arange(len(number) + 1))
     count = np.cumsum(change)
     signed = np.nan_to_num(right) - np.nan_to_num(left)
     values = (count - count[starts[mouse]], signed[order], side[order], choice[order], reward[order], probability_left[order])
     columns = {name: np.asarray(v, COLUMNS[name][0]) for name, v in zip(REQUIRED, values, strict=True)}
-    return Rollout(columns, starts, ids, origin={"source": table.path.name, "format": "csv"})
+    return Rollout(columns, starts, tuple(number), origin={"source": table.path.name, "format": "csv"})
 
 
 def _sides(
@@ -152,3 +210,6 @@ def _sides(
     for i in np.flatnonzero((choice < 0) & (reward == 1)):
         raise table.wrong(int(i), "choice", table.text("choice")[i], "a choice, since the trial was rewarded")
     return side
+
+
+FORMAT = Format("csv", "a csv file of trials, plain or gzipped", ENDINGS, detect, read, write)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
-from agents.closed_form import BatchRule
+from agents.closed_form import as_mice
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
+from twin.inference.card import ClosedFormCard
 from twin.inference.closed_form.likelihood import MouseLikelihood
+from twin.inference.fit import Estimates, Fit
+from twin.inference.known_rule import KnownRule
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.noise.linearised import smooth_rule
 
@@ -22,7 +26,7 @@ def likelihood_of(noise: bool) -> type[MouseLikelihood]:
 
 
 @dataclass(frozen=True)
-class RuleFit:
+class RuleFit(Fit):
     """A closed-form rule fitted to each of M mice."""
 
     layout: Layout
@@ -31,8 +35,9 @@ class RuleFit:
     nll: np.ndarray  # (M,) on the trials fitted
     converged: np.ndarray  # (M,) bool
     ids: tuple[str, ...]
-    name: str
+    model: str
     settings: dict[str, Any] = field(default_factory=dict)
+    data_hash: str = ""
 
     @property
     def rule(self) -> Rule:
@@ -40,22 +45,68 @@ class RuleFit:
         return self.layout.rule
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the K features, in the order of its weights."""
+        return self.layout.features
+
+    @property
     def noise(self) -> bool:
         """Whether weights also move at random."""
         return bool(self.settings.get("noise", False))
 
-    def log_likelihood(self, trials: Trials) -> np.ndarray:
-        """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts."""
+    def parameters(self) -> dict[str, Estimates]:
+        """The fitted parameters of every mouse, by the names of their columns."""
+        fitted = [c for c in range(len(self.layout.names)) if not np.isnan(self.ci95[:, c]).all()]
+        return {self.layout.names[c]: Estimates(self.theta[:, c], self.ci95[:, c]) for c in fitted}
+
+    def agents(self, mice: np.ndarray, initial_weights: np.ndarray) -> Any:
+        """Mice with `init` and `learn`: the fit's mice of these rows (N,), from initial weights (N, K)."""
+        return as_mice(self.rule, self.layout.unpack(self.theta[mice]).rule_parameters, initial_weights)
+
+    def known_rule(self) -> KnownRule:
+        """The rule and every parameter of its mice, as a cohort takes them."""
+        return KnownRule(self.rule, self.features, dict(zip(self.layout.names, self.theta.T, strict=True)))
+
+    def for_new_mice(self, trials: Trials) -> Self:
+        """The median parameters of its mice, for the mice of these trials; nothing was estimated from them."""
+        mice, columns = len(trials.ids), self.theta.shape[1]
+        return replace(
+            self,
+            theta=np.tile(np.median(self.theta, axis=0), (mice, 1)),
+            ci95=np.full((mice, columns, 2), np.nan),
+            nll=np.full(mice, np.nan),
+            converged=np.ones(mice, bool),
+            ids=trials.ids,
+        )
+
+    def card(self, about: Mapping[str, Any]) -> ClosedFormCard:
+        """All of it, as it is kept."""
+        return ClosedFormCard(
+            model=self.model,
+            rule=self.rule.name,
+            features=self.features,
+            mice=self.ids,
+            settings=self.settings,
+            data_hash=self.data_hash,
+            parameters=self.layout.names,
+            theta=self.theta,
+            ci95=self.ci95,
+            nll=self.nll,
+            converged=tuple(self.converged.tolist()),
+            **about,
+        )
+
+    def _of_mice(self, rows: np.ndarray) -> Self:
+        arrays = {name: getattr(self, name)[rows] for name in ("theta", "ci95", "nll", "converged")}
+        return replace(self, **arrays, ids=tuple(self.ids[m] for m in rows))
+
+    def _log_likelihood(self, trials: Trials) -> np.ndarray:
         out, likelihood = np.zeros(trials.choice.shape), likelihood_of(self.noise)
         for m in range(len(out)):
             out[m, : trials.lengths[m]] = likelihood(trials, m, self.layout).log_likelihood(self.theta[m])
         return out
 
-    def weights(self, trials: Trials) -> np.ndarray:
-        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial.
-
-        With noise, the most probable ones given all choices, later ones too.
-        """
+    def _weights(self, trials: Trials) -> np.ndarray:
         out = np.full(trials.x.shape, np.nan)
         for m in range(len(out)):
             if self.noise:
@@ -64,18 +115,3 @@ class RuleFit:
                 path = MouseLikelihood(trials, m, self.layout).run(self.theta[m])[0].real
             out[m, : trials.lengths[m]] = path
         return out
-
-    def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of a mouse that remembers none; w, x (N, K), the others (N,)."""
-        return rule_update(self.layout, self.theta[mouse], w, x, choice, reward)
-
-
-def rule_update(
-    layout: Layout, theta: np.ndarray, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray
-) -> np.ndarray:
-    """Change of the weights (N, K) by single trials under a closed-form rule with parameters theta (P,)."""
-    n = len(w)
-    p = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
-    mice = BatchRule(layout.rule, np.repeat(layout.unpack(theta[None]).rule_parameters, n, axis=0), w)
-    after = mice.learn(mice.init(n), x, choice[:, None].astype(float), reward[:, None].astype(float), p)
-    return after.weights - w

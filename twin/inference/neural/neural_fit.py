@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ import torch
 from agents.neural.ensemble import Ensemble
 from agents.neural.networks import DNNRule
 from twin.data.trials import Trials
+from twin.inference.card import NeuralCard, NoiseCard, TrainingCard
+from twin.inference.fit import Fit, single_update
+from twin.inference.known_rule import KnownRule
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.extended_kalman import smooth_tracked, track
@@ -18,18 +22,100 @@ from twin.inference.noise.levels import Noise
 
 
 @dataclass(frozen=True)
-class NeuralFit:
+class NeuralFit(Fit):
     """One neural rule fitted to all mice together, with each mouse's initial weights."""
 
     rule: DNNRule | Ensemble
     initial_weights: np.ndarray  # (M, K)
     ids: tuple[str, ...]
-    name: str
+    model: str
     histories: tuple[History, ...]  # of every member of an ensemble, of one rule otherwise
     settings: dict[str, Any]
     noise: Noise | None = None  # of the weights, the same in all mice
+    data_hash: str = ""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the K features, in the order of its weights."""
+        return self.rule.features
+
+    @property
+    def members(self) -> tuple[Any, ...]:
+        """The rules of an ensemble, or the one there is."""
+        return tuple(self.rule.members) if isinstance(self.rule, Ensemble) else (self.rule,)
+
+    def spread(self, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray | None:
+        """Standard deviation of `update` over the members of an ensemble, (N, K); None if the rule is no ensemble."""
+        if len(self.members) == 1:
+            return None
+        updates = [single_update(member.as_mice(w), w, x, choice, reward) for member in self.members]
+        return np.std(updates, axis=0, ddof=1)
+
+    def agents(self, mice: np.ndarray, initial_weights: np.ndarray) -> Any:
+        """Mice with `init` and `learn`, from initial weights (N, K); all mice have the same rule."""
+        return self.rule.as_mice(initial_weights)
+
+    def known_rule(self) -> KnownRule:
+        """The rule, the initial weights of its mice and, where it was fitted, the noise, the same in all mice."""
+        traits = {"initial_weight": self.initial_weights}
+        if self.noise:
+            traits |= {f"{name}_noise": sd[None] for name, sd in self.noise._asdict().items()}
+        columns = [(f"{name}.{f}", column) for name, a in traits.items() for f, column in zip(self.features, a.T, strict=True)]
+        return KnownRule(self.rule, self.features, dict(columns))
+
+    def for_new_mice(self, trials: Trials) -> Self:
+        """The same network for the mice of these trials, from the median initial weights, or those of their first trials.
+
+        The latter if it was fitted so too (`initial = "first-trials"`).
+        """
+        weights = np.tile(np.median(self.initial_weights, axis=0), (len(trials.ids), 1))
+        if self.settings.get("initial") == "first-trials":
+            from twin.inference.neural.fit import first_weights  # which itself makes fits of this class
+
+            weights = first_weights(trials.with_features(self.features))
+        return replace(self, initial_weights=weights, ids=trials.ids)
+
+    def card(self, about: Mapping[str, Any]) -> NeuralCard:
+        """All of it but the network's weights, as it is kept."""
+        training = [TrainingCard(train=np.array(h.train), held_out=np.array(h.held_out), best=h.best) for h in self.histories]
+        return NeuralCard(
+            model=self.model,
+            features=self.features,
+            mice=self.ids,
+            settings=self.settings,
+            data_hash=self.data_hash,
+            members=len(self.members),
+            network=self.rule.settings.model_dump(),
+            initial_weights=self.initial_weights,
+            training=tuple(training),
+            noise=NoiseCard(**self.noise._asdict()) if self.noise else None,
+            **about,
+        )
+
+    def tensors(self) -> dict[str, Any]:
+        """The network's weights, by name."""
+        return dict(self.rule.state_dict())
+
+    def _of_mice(self, rows: np.ndarray) -> Self:
+        return replace(self, initial_weights=self.initial_weights[rows], ids=tuple(self.ids[m] for m in rows))
+
+    def _log_likelihood(self, trials: Trials) -> np.ndarray:
+        if self.noise:
+            tracked = track(self.rule, trials, self.initial_weights, self.noise)
+            logits = (tracked.mean * tracked.seen).sum(-1).numpy()
+        else:
+            logits, _ = self._run(trials)
+        return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
+
+    def _weights(self, trials: Trials) -> np.ndarray:
+        if self.noise:
+            return smooth_tracked(trials, track(self.rule, trials, self.initial_weights, self.noise), self.noise)
+        weights = self._run(trials)[1]
+        weights[np.arange(weights.shape[1]) >= trials.lengths[:, None]] = np.nan
+        return weights
 
     def _run(self, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (M, T) and weights (M, T, K) before each trial, of rules without noise."""
         logits, weights = [], []
         with torch.no_grad():
             batch, w0 = Batch.of(trials), torch.as_tensor(self.initial_weights, dtype=torch.float32)
@@ -39,41 +125,3 @@ class NeuralFit:
                 logits.append(out[0])
                 weights.append(out[1])
         return torch.cat(logits).numpy().astype(float), torch.cat(weights).numpy().astype(float)
-
-    def log_likelihood(self, trials: Trials) -> np.ndarray:
-        """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts."""
-        if self.noise:
-            tracked = track(self.rule, trials, self.initial_weights, self.noise)
-            logits = (tracked.mean * tracked.seen).sum(-1).numpy()
-        else:
-            logits, _ = self._run(trials)
-        return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
-
-    def weights(self, trials: Trials) -> np.ndarray:
-        """Weights before each trial, driven by the recorded choices, (M, T, K); NaN beyond a mouse's last trial.
-
-        With noise, the most probable ones given all choices, later ones too.
-        """
-        if self.noise:
-            return smooth_tracked(trials, track(self.rule, trials, self.initial_weights, self.noise), self.noise)
-        weights = self._run(trials)[1]
-        weights[np.arange(weights.shape[1]) >= trials.lengths[:, None]] = np.nan
-        return weights
-
-    def update(self, mouse: int, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-        """Change of the weights (N, K) by single trials of a mouse that remembers none before; w, x (N, K), the others (N,)."""
-        return neural_update(self.rule, w, x, choice, reward)
-
-    def spread(self, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray | None:
-        """Standard deviation of `update` over the members of an ensemble, (N, K); None if the rule is no ensemble."""
-        if not isinstance(self.rule, Ensemble):
-            return None
-        return np.std([neural_update(member, w, x, choice, reward) for member in self.rule.members], axis=0, ddof=1)
-
-
-def neural_update(rule: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """Change of the weights (N, K) by single trials under a neural rule, of mice that remember none before."""
-    mice = rule.as_mice(w)
-    p = np.full((len(w), 1), np.nan)  # a neural rule makes its own of the weights and features
-    after = mice.learn(mice.init(len(w)), x, choice[:, None], reward[:, None], p)
-    return after.weights.numpy().astype(float) - w

@@ -10,8 +10,9 @@ import pytest
 from agents import RULES, Layout, Parameter
 from twin.cohort import Cohort
 from twin.data.trials import Trials
+from twin.inference.card import load_fit
 from twin.inference.closed_form.rule_fit import RuleFit
-from twin.inference.fit import fit, load_fit, save_fit
+from twin.inference.fit import fit
 from twin.simulation import simulate
 
 NOT_NEGATIVE = {"baseline": (0.0, 0.5)}
@@ -81,7 +82,7 @@ def test_noise_within_bounds(negative):
 
 def test_bounds_are_kept_with_the_fit(negative, tmp_path):
     done = fit(negative.of_mice([0]).first(300), "reinforce-baseline", bounds=NOT_NEGATIVE)
-    save_fit(done, tmp_path, {})
+    done.save(tmp_path)
     back = load_fit(tmp_path)
     assert back.settings == done.settings
     assert back.settings["bounds"] == {"baseline": [0.0, 0.5]}

@@ -114,9 +114,9 @@ def test_lapses_that_are_fitted_are_found():
 
 
 def test_real_mouse_is_better_explained_by_learning_than_by_a_static_glm(real_mouse):
-    from twin.data.formats.csv import read_csv
+    from twin.data.formats import read
 
-    train, future = Trials.from_rollout(read_csv(real_mouse)).split(500)
+    train, future = Trials.from_rollout(read(real_mouse)).split(500)
     static, learning = (fit_rule(train, RULES[rule]) for rule in ("static", "reinforce-baseline"))
     assert learning.nll[0] == pytest.approx(4768.2, abs=1)
     assert learning.log_likelihood(future).sum() > static.log_likelihood(future).sum() + 40

@@ -14,8 +14,9 @@ from agents.neural.registry import NEURAL_RULES
 from envs.protocols import load_protocol
 from twin.cohort import Cohort
 from twin.data.trials import Trials
+from twin.inference.card import load_fit
 from twin.inference.closed_form.likelihood import MouseLikelihood
-from twin.inference.fit import fit, load_fit, save_fit
+from twin.inference.fit import fit
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.noise.extended_kalman import chains, track
@@ -222,7 +223,7 @@ def test_noise_of_a_neural_rule(paper, tmp_path):
     assert noisy.log_likelihood(trials).sum() > plain.log_likelihood(trials).sum() + 10
     far = [np.sqrt(np.mean((f.weights(trials) - path) ** 2)) for f in (noisy, plain)]
     assert far[0] < 0.8 * far[1]
-    save_fit(noisy, tmp_path, {})
+    noisy.save(tmp_path)
     again = load_fit(tmp_path)
     assert np.array_equal(again.log_likelihood(trials), noisy.log_likelihood(trials))
     assert np.array_equal(again.weights(trials), noisy.weights(trials), equal_nan=True)
@@ -252,7 +253,7 @@ def test_noise_of_a_closed_form_rule(tmp_path):
         assert low < true < high
         assert noisy.theta[0, column] == pytest.approx(true, rel=0.35)
     assert noisy.nll[0] < plain.nll[0] - 10
-    save_fit(noisy, tmp_path, {})
+    noisy.save(tmp_path)
     assert np.array_equal(load_fit(tmp_path).weights(trials), noisy.weights(trials))
 
 

@@ -1,0 +1,83 @@
+"""The registry of formats: every one of them, files of none, and one that is added."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from twin.data import formats
+from twin.data.rollout import REQUIRED
+
+WRITABLE = [name for name, form in formats.formats().items() if form.write]
+
+
+@pytest.fixture
+def discovered_anew():
+    """The registry, to be filled again in the test and after it."""
+    formats.formats.cache_clear()
+    yield
+    formats.formats.cache_clear()
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_a_file_is_of_the_one_format_it_was_written_in(name, small, tmp_path):
+    """Also under a name that tells nothing, or another."""
+    form = formats.formats()[name]
+    for ending in (*form.endings, "", ".txt"):
+        path = tmp_path / "folder" / f"mice{ending}"
+        formats.write(small[1], path, None if ending in form.endings else name)
+        assert [other.name for other in formats.formats().values() if other.detect(path)] == [name]
+        back = formats.read(path)
+        assert back.ids == small[1].ids
+        assert all((back.columns[column] == small[1].columns[column]).all() for column in REQUIRED)
+
+
+def test_every_format_says_what_it_is():
+    for name, form in formats.formats().items():
+        assert form.name == name
+        assert form.description.startswith(("a ", "an "))
+        assert all(ending.startswith(".") for ending in form.endings)
+
+
+def test_content_of_no_format_is_refused_with_all_there_are(tmp_path):
+    (tmp_path / "a.md").write_text("# a text, not a table\n")
+    (tmp_path / "b.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "empty").write_bytes(b"")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    for name in ("a.md", "b.csv", "empty", "c.h5"):
+        with pytest.raises(ValueError, match=rf"{name}: its content is of no known format; expected a csv .* or an HDF5"):
+            formats.read(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected a csv .* or an HDF5 rollout"):
+        formats.read(tmp_path / "none.h5")
+
+
+def test_what_cannot_be_written_is_refused_by_name(small, tmp_path):
+    with pytest.raises(ValueError, match=r"mice\.xyz: its name tells no format; expected one that ends in \.csv, .*\.h5"):
+        formats.write(small[1], tmp_path / "mice.xyz")
+    with pytest.raises(ValueError, match=r"unknown format to write: 'cvs'; did you mean 'csv'"):
+        formats.write(small[1], tmp_path / "mice.csv", "cvs")
+    assert not list(tmp_path.iterdir())
+
+
+NEW = """
+from twin.data.formats import Format
+from twin.data.formats.csv import read
+
+def detect(path):
+    return path.read_bytes().startswith(b"my rig")
+
+FORMAT = Format("my-rig", "a file of my rig", (".rig",), detect, read)
+"""
+
+
+def test_a_format_is_one_file(tmp_path, monkeypatch, discovered_anew):
+    (tmp_path / "my_rig.py").write_text(NEW)
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
+    (tmp_path / "a.rig").write_text("my rig, version 1")
+    assert formats.detect(tmp_path / "a.rig").name == "my-rig"
+    with pytest.raises(ValueError, match="a file of my rig"):
+        formats.detect(tmp_path / "my_rig.py")
+    with pytest.raises(ValueError, match="unknown format to write: 'my-rig'"):
+        formats.write(None, tmp_path / "b.rig", "my-rig")
