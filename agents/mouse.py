@@ -89,7 +89,7 @@ class Mouse:
         """
         self._finish(
             self._memory,
-            self._unpacked.rule[0],
+            self._unpacked.rule_parameters[0],
             self._unpacked.trial_noise[0],
             self._contrast,
             self._choice if choice is None else choice,

@@ -33,7 +33,7 @@ TRAITS = (
 class Unpacked(NamedTuple):
     """theta of M mice by what it is for (K weights, R parameters of the rule)."""
 
-    rule: np.ndarray  # (M, K, R)
+    rule_parameters: np.ndarray  # (M, K, R)
     initial_weight: np.ndarray  # (M, K)
     trial_noise: np.ndarray  # (M, K)
     day_noise: np.ndarray  # (M, K)

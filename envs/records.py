@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import Any, TypeAlias
 
 import numpy as np
+
+Record: TypeAlias = Any  # one numpy record, or a named tuple of arrays, as compiled code takes it: mypy sees no fields
 
 
 def record_dtype(fields: type) -> np.dtype:

@@ -70,7 +70,7 @@ def core_theta(core: Rule, features: Sequence[str], parameters: dict[str, float]
         for column in layout.index(name):
             list(layout.columns.values())[column].check(value)
             theta[column] = value
-    return layout.unpack(theta[None]).rule[0].T
+    return layout.unpack(theta[None]).rule_parameters[0].T
 
 
 def _weights(rule: RNNRule, memory: float, draw: np.random.Generator) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def after(rule: str, trials: list[tuple[int, int]], **parameters: float) -> np.n
     theta = layout.defaults()
     for name, value in parameters.items():
         theta[layout.index(name)] = value
-    mice = BatchRule(RULES[rule], layout.unpack(theta[None]).rule, W)
+    mice = BatchRule(RULES[rule], layout.unpack(theta[None]).rule_parameters, W)
     state = mice.init(1)
     for choice, reward in trials:
         state = mice.learn(state, X, *(np.array([[float(v)]]) for v in (choice, reward)), np.array([[P]]))
@@ -69,7 +69,7 @@ def test_window_forgets_what_left_it():
 @pytest.mark.parametrize("rule", RULES)
 def test_a_trial_without_a_choice_changes_nothing(rule):
     layout = Layout(RULES[rule], ("stimulus", "bias"))
-    mice = BatchRule(RULES[rule], layout.unpack(layout.defaults()[None]).rule, W)
+    mice = BatchRule(RULES[rule], layout.unpack(layout.defaults()[None]).rule_parameters, W)
     column = [np.array([[v]]) for v in (1.0, 1.0, P)]
     before = mice.learn(mice.init(1), X, *column)
     nothing = mice.learn(before, X, np.array([[-1.0]]), np.array([[0.0]]), np.array([[P]]))

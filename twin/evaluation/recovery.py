@@ -125,10 +125,10 @@ def _history_gap(fit: Fit, cohort: Cohort, theta: np.ndarray, trials: Trials, we
     column, first = stimulus_column(trials.features), weights[:, 0]
 
     def true(mice: np.ndarray) -> Any:
-        return as_mice(cohort.learning_rule, cohort.layout.unpack(theta[mice]).rule, first[mice])
+        return as_mice(cohort.learning_rule, cohort.layout.unpack(theta[mice]).rule_parameters, first[mice])
 
     def fitted(mice: np.ndarray) -> Any:
-        of_rule = fit.layout.unpack(fit.theta[mice]).rule if isinstance(fit, RuleFit) else None
+        of_rule = fit.layout.unpack(fit.theta[mice]).rule_parameters if isinstance(fit, RuleFit) else None
         return as_mice(fit.rule, of_rule, first[mice])
 
     return history_gap(true, fitted, trials, weights, column)

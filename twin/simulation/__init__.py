@@ -1,5 +1,6 @@
 """Cohorts in training: the compiled loops, a simulation that can be stopped and go on, training until a status."""
 
-from twin.simulation.simulation import Driver, Simulation, progress_bar, simulate
+from twin.simulation.simulation import Driver, Simulation, simulate
+from twin.simulation.state import CohortState
 
-__all__ = ["Driver", "Simulation", "progress_bar", "simulate"]
+__all__ = ["CohortState", "Driver", "Simulation", "simulate"]

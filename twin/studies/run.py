@@ -28,9 +28,10 @@ from twin.data.trials import Trials
 from twin.evaluation.designs import Days, compare_designs
 from twin.evaluation.designs import Outcome as DesignOutcome
 from twin.evaluation.performance import behavior
+from twin.evaluation.status_times import times_to_status, with_status
 from twin.simulation import simulate
 from twin.simulation.designs import train_design
-from twin.simulation.until import Phase, simulate_until, times_to_status, with_status
+from twin.simulation.until import Phase, simulate_until
 from twin.studies.scenario import CohortStudy, FitStudy, Inference, ProtocolsStudy, RecoveryStudy, Study, to_toml
 
 

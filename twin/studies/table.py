@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from envs.protocols import Protocol, protocol_table
 from twin.evaluation.status import PATIENCE
-from twin.simulation.until import FURTHEST, find_target
+from twin.evaluation.targets import FURTHEST, find_target
 
 
 class Table(BaseModel):

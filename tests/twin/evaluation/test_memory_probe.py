@@ -37,7 +37,7 @@ def agents(rule, weights, **parameters):
     theta = np.tile(layout.defaults(), (len(weights), 1))
     for name, value in parameters.items():
         theta[:, layout.index(name)] = np.reshape(value, (-1, 1))
-    return lambda mice: BatchRule(RULES[rule], layout.unpack(theta[mice]).rule, weights[mice, 0])
+    return lambda mice: BatchRule(RULES[rule], layout.unpack(theta[mice]).rule_parameters, weights[mice, 0])
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ class MouseLikelihood:
         weights, chosen = np.empty(self._x.shape, complex), np.empty(len(self._x), complex)
         other = np.empty(len(self._x), complex)
         memory = new_memory(self.layout.rule, u.initial_weight[0])
-        self._path(self._x, self._choice, self._reward, memory, u.rule[0], u.lapses[0], weights, chosen, other)
+        self._path(self._x, self._choice, self._reward, memory, u.rule_parameters[0], u.lapses[0], weights, chosen, other)
         return weights, chosen, other
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:

@@ -76,6 +76,6 @@ def rule_update(
     """Change of the weights (N, K) by single trials under a closed-form rule with parameters theta (P,)."""
     n = len(w)
     p = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
-    mice = BatchRule(layout.rule, np.repeat(layout.unpack(theta[None]).rule, n, axis=0), w)
+    mice = BatchRule(layout.rule, np.repeat(layout.unpack(theta[None]).rule_parameters, n, axis=0), w)
     after = mice.learn(mice.init(n), x, choice[:, None].astype(float), reward[:, None].astype(float), p)
     return after.weights - w

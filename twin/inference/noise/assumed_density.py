@@ -197,5 +197,5 @@ class FilteredLikelihood(MouseLikelihood):
         data = self._x, self._choice, self._reward, self._new_session
         noise = np.stack([u.trial_noise[0], u.day_noise[0]])
         memory, belief = new_memory(self.layout.rule, u.initial_weight[0]), Belief.empty(k)
-        self._filter(data, memory, belief, u.rule[0], u.lapses[0], noise, (NODES, FACTORS), means, covs, chosen)
+        self._filter(data, memory, belief, u.rule_parameters[0], u.lapses[0], noise, (NODES, FACTORS), means, covs, chosen)
         return means, covs, chosen

@@ -63,7 +63,7 @@ def smooth_rule(trials: Trials, mouse: int, layout: Layout, theta: np.ndarray) -
         after, slope = np.empty(path.shape, complex), np.empty((*path.shape, path.shape[1]))
         for k in range(path.shape[1]):
             memory = new_memory(layout.rule, path[0].astype(complex))
-            parameters = u.rule[0].astype(complex)
+            parameters = u.rule_parameters[0].astype(complex)
             along(x, choice, trials.reward[mouse, :n], memory, parameters, path, k, 1j * STEP, after)
             slope[:, :, k] = after.imag / STEP
         return slope, after.real - np.einsum("tij,tj->ti", slope, path)
