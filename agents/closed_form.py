@@ -158,7 +158,8 @@ class BatchRule:
         gradients = np.array(state.gradients).reshape(s, mice, k).swapaxes(0, 1)
         rewards = np.array(state.rewards).reshape(s, mice).T
         learned = state.learned.astype(np.int64)
-        memory = (state.eligibility, state.critic, gradients, rewards, learned)
+        critic = state.critic[:, -1:]  # of one mouse, the same at every weight
+        memory = (state.eligibility, critic, gradients, rewards, learned)
         return {name: np.array(part, order="C") for name, part in zip(REMEMBERED, memory, strict=True)}
 
     def resume(self, weights: np.ndarray, memory: Mapping[str, np.ndarray]) -> BatchState:

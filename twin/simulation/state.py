@@ -105,7 +105,7 @@ def naive_mice(rule: Any, layout: Layout, theta: np.ndarray) -> dict[str, Any]:
     parameters = layout.unpack(theta)
     agent = as_mice(rule, parameters.rule_parameters, parameters.initial_weight)
     first = agent.init(len(theta))
-    weights = np.array(first.weights, float, order="C")
+    weights = np.asarray(first.weights).astype(float, order="C")
     return {"weights": weights, "previous": np.zeros((len(theta), 3)), "memory": agent.remembered(first)}
 
 
