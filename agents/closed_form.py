@@ -6,7 +6,7 @@ for each weight. The window over past trials, which an update for one trial cann
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +124,9 @@ class BatchState(NamedTuple):
     learned: Any  # (M, 1)
 
 
+REMEMBERED = ("eligibility", "critic", "gradients", "rewards", "learned")  # of Memory: what a rule carries beside the weights
+
+
 class BatchRule:
     """A closed-form rule over M mice at once, with the `init` and `learn` of a neural rule; numpy or torch by its inputs."""
 
@@ -153,6 +156,23 @@ class BatchRule:
         w, eligibility, critic = self.rule.update(w, eligibility, critic, x, choice, reward, p_right, *self.parameters)
         new = BatchState(w, eligibility, critic, gradients, rewards, learned)
         return keep(1.0 * (choice >= 0), new, state)
+
+    def remembered(self, state: BatchState) -> dict[str, np.ndarray]:
+        """What the rule carries beside the weights, as the REMEMBERED of M mice's Memory: numpy arrays, (M, ...) each."""
+        mice, k = state.eligibility.shape
+        s = self.rule.window
+        gradients = np.array(state.gradients).reshape(s, mice, k).swapaxes(0, 1)
+        rewards = np.array(state.rewards).reshape(s, mice).T
+        learned = state.learned.astype(np.int64)
+        critic = state.critic[:, -1:]  # of one mouse, the same at every weight
+        memory = (state.eligibility, critic, gradients, rewards, learned)
+        return {name: np.array(part, order="C") for name, part in zip(REMEMBERED, memory, strict=True)}
+
+    def resume(self, weights: np.ndarray, memory: Mapping[str, np.ndarray]) -> BatchState:
+        """The state of mice that have these weights (M, K) and what `remembered` gave."""
+        eligibility, critic, gradients, rewards, learned = (memory[name].copy() for name in REMEMBERED)
+        window = tuple(gradients.swapaxes(0, 1))
+        return BatchState(weights.copy(), eligibility, critic, window, tuple(rewards.T[..., None]), learned.astype(float))
 
 
 def as_mice(rule: Any, rule_parameters: Any, initial_weights: Any) -> Any:

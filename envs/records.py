@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import Any, TypeAlias
 
 import numpy as np
 
-# A numpy record, or an array of records, whose fields are read as attributes, which numpy's types do not know.
-Record = typing.Any
+Record: TypeAlias = Any  # one numpy record, or a named tuple of arrays, as compiled code takes it: mypy sees no fields
 
 
 def record_dtype(fields: type) -> np.dtype:

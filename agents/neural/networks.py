@@ -11,7 +11,7 @@ stimulus, choice and bias mirrors the update exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -236,3 +236,12 @@ class NeuralMice:
         with torch.no_grad():
             state = state._replace(weights=torch.as_tensor(state.weights).to(kind))
             return self._rule.learn(state, *(torch.as_tensor(a).to(kind) for a in trial))
+
+    def remembered(self, state: NeuralState) -> dict[str, np.ndarray]:
+        """What the rule carries beside the weights: its memory with the mice first, (M, views, H)."""
+        return {"hidden": np.array(state.hidden.detach().numpy().swapaxes(0, 1), order="C")}
+
+    def resume(self, weights: np.ndarray, memory: Mapping[str, np.ndarray]) -> NeuralState:
+        """The state of mice that have these weights (M, K) and what `remembered` gave."""
+        hidden = np.array(memory["hidden"].swapaxes(0, 1), order="C")
+        return NeuralState(torch.tensor(weights), torch.as_tensor(hidden))

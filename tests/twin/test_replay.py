@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parity import assert_same, columns_of
+from parity import cohort as parity_cohort
 
 from envs import PROTOCOLS
+from envs.draws import mouse_keys
 from envs.task.session import new_mice, next_session
+from envs.task.state import MOUSE_DTYPE
 from envs.task.trial import begin_trial, score
 from twin.cohort import Cohort
 from twin.data.formats import read
 from twin.data.rollout import Rollout
 from twin.replay import replay
-from twin.simulation import simulate
+from twin.simulation import CohortState, Simulation, begin_session, simulate, state_after
 
 KS014 = Path(__file__).parents[3] / "shared" / "data" / "ibl_KS014_learning.csv.gz"
 TRAINING = ("ibl-2019", "ibl-v8", "ibl-documented")
@@ -129,3 +133,101 @@ def test_which_sessions_followed_which_protocol():
 def test_tables_cannot_be_replayed():
     with pytest.raises(ValueError, match="nothing to replay"):
         replay(simulate(Cohort(mice=1), "advanced", trials=10), "advanced")
+
+
+REPLAYABLE = [name for name, protocol in PROTOCOLS.items() if not any(stage.contingencies for stage in protocol.stages)]
+TIMES = ("start_time", "clock", "response_time")  # columns are rounded to 32 bits
+
+
+def record_of(name: str, cut: int | None) -> tuple[Cohort, CohortState, Rollout]:
+    """Mice with every trait in use, after so many trials or, with None, after three sessions: their state and their record."""
+    cohort = parity_cohort("full-mouse")
+    simulation = Simulation(cohort, name, seed=3)
+    if cut is None:
+        simulation.train(np.full(cohort.mice, 3))
+    else:
+        simulation.train_trials(cut)
+    return cohort, simulation.state, simulation.rollout()
+
+
+@pytest.mark.parametrize("cut", [257, 1370, None])
+@pytest.mark.parametrize("name", REPLAYABLE)
+def test_replay_leaves_the_rig_as_the_simulation_did(name, cut):
+    _, state, rollout = record_of(name, cut)
+    rig = replay(rollout, name).rig
+    for field in MOUSE_DTYPE.names:
+        if field in TIMES:
+            assert rig[field] == pytest.approx(state.rig[field], abs=1e-4)
+        else:
+            assert np.array_equal(rig[field], state.rig[field]), field
+
+
+@pytest.mark.parametrize("cut", [257, 1370, None])
+@pytest.mark.parametrize("name", REPLAYABLE)
+def test_simulation_goes_on_from_a_record_as_from_its_own_state(name, cut):
+    cohort, state, rollout = record_of(name, cut)
+    after = state_after(replay(rollout, name), cohort)
+    assert np.array_equal(after.weights, state.weights)
+    original = columns_of(simulate(cohort, name, trials=700, start=state))
+    going_on = columns_of(simulate(cohort, name, trials=700, start=after))
+    assert going_on.pop("start_time") == pytest.approx(original.pop("start_time"), abs=1e-3)
+    assert_same(original, going_on)
+
+
+def test_chain_of_repeats_is_gone_on_with():
+    """Rigs 4-7 hold a contrast through a chain; cut in each trial of one, the record goes on with what the key drew."""
+    cohort = Cohort(mice=1, parameters={"rate": 0.02, "initial_weight.bias": -1.5})
+    in_chain = 0
+    for cut in range(30, 60):
+        simulation = Simulation(cohort, "ibl-2019", seed=8)
+        simulation.train_trials(cut)
+        rig = replay(simulation.rollout(), "ibl-2019").rig
+        assert (rig["held"], rig["held_left"]) == (simulation.state.rig["held"], simulation.state.rig["held_left"])
+        in_chain += rig["held"][0] >= 0
+    assert in_chain > 5
+
+
+def test_memory_follows_given_weights():
+    """With a rule written out by hand: the critic and the weights one update beyond those given."""
+    cohort = Cohort(mice=2, rule="learned-critic", parameters={"rate": 0.2, "no_go": 0.05})
+    rollout = simulate(cohort, "constant", trials=80, seed=2)
+    given = np.random.default_rng(1).normal(size=(len(rollout), 2))
+    after = state_after(replay(rollout, "constant"), cohort, weights=given)
+    theta = dict(zip(rollout.theta_names, rollout.theta[0], strict=True))
+    for m in range(2):
+        critic = 0.0
+        for t in range(len(rollout))[rollout.of_mouse(m)]:
+            before = critic
+            if rollout.choice[t] >= 0:
+                critic += theta["critic_rate"] * (rollout.reward[t] - before)
+        x = np.array([np.tanh(5 * float(rollout.contrast[t])) / np.tanh(5), 1.0])
+        p = 1 / (1 + np.exp(-given[t] @ x))
+        change = theta["rate"] * (rollout.reward[t] - before) * (rollout.choice[t] - p) * x * (rollout.choice[t] >= 0)
+        assert after.memory["critic"][m] == pytest.approx(critic)
+        assert after.weights[m] == pytest.approx(given[t] + change)
+
+
+@pytest.mark.parametrize("cut", range(150, 400, 25))
+def test_open_block_gets_a_length_that_it_can_have(cut):
+    """A record without keys: no length is known, but it is longer than what has been seen, and one that blocks have."""
+    rollout = simulate(Cohort(mice=20), "biased", trials=cut, seed=6)
+    unkeyed = Rollout(rollout.columns, rollout.starts, rollout.ids)
+    rig = replay(unkeyed, "biased").rig
+    blocks = PROTOCOLS["biased"].stages[0].blocks
+    assert (rig["block_length"] > rig["block_trial"]).all()
+    assert (rig["block_length"] >= blocks.low).all()
+    assert (rig["block_length"] < blocks.high + 1).all()
+    assert len(np.unique(rig["block_length"])) > 5
+
+
+def test_ks014_goes_on_tomorrow(ks014):
+    cohort = Cohort(mice=1, rule="full-mouse", features=("stimulus", "bias", "previous_choice"))
+    with pytest.raises(ValueError, match=r"the record has no parameters of rule 'full-mouse'.*give those of its 1 mice"):
+        state_after(replay(ks014, "ibl-2019"), cohort)
+    tonight = state_after(replay(ks014, "ibl-2019"), cohort, theta=cohort.theta(1))
+    assert (tonight.rig["trial"], tonight.rig["session"], tonight.rig["stage"]) == (10_310, 14, 5)
+    tomorrow = begin_session(tonight, cohort.layout, PROTOCOLS["ibl-2019"]).repeat(3, mouse_keys(5, 3))
+    forecast = simulate(cohort, "ibl-2019", sessions=1, start=tomorrow)
+    assert (forecast.session == 15).all() and (forecast.stage == 5).all()
+    assert set(np.abs(forecast.contrast)) <= set(np.float32([1, 0.25, 0.125, 0.0625, 0]))
+    assert forecast.reward.mean() > 0.7

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from agents.rules import Rule
 from envs.protocols import Protocol
 from twin.cohort import Cohort
-from twin.engine import Engine
+from twin.engine import Engine, map_jobs
 from twin.evaluation.designs import Days
 from twin.evaluation.status import Status
+from twin.evaluation.status_times import mice_offsets
 from twin.simulation.loops import compile_fused
-from twin.simulation.until import mice_offsets, simulate_until
+from twin.simulation.until import simulate_until
 
 MICE_PER_JOB = 25  # simulated together; their trials are dropped once their sessions are summed up
 
@@ -26,25 +26,27 @@ def train_design(
     until: Status | str,
     horizon: int,
     seed: int = 1,
-    workers: int = 2,
     engine: Engine = "threads",
+    workers: int = 2,
     progress: bool = False,
     name: str = "",
 ) -> Days:
     """Train a cohort under one design; mice are worked through in small groups, so no more than those are in memory."""
-
-    def run(mice: range) -> Days:
-        rollout = simulate_until(cohort, protocol, until=until, horizon=horizon, seed=seed, mice=mice, workers=1)
-        totals, lengths = rollout.session_totals(), rollout.sessions.stop - rollout.sessions.start
-        status = rollout.of_session["status"]
-        return Days(mice_offsets(rollout), lengths, status, totals["water_ul"], totals["duration_s"])
-
     if isinstance(cohort.learning_rule, Rule):
-        compile_fused(cohort.learning_rule)  # before the threads do, each for itself
+        compile_fused(cohort.learning_rule)  # once, before the threads do, each for itself
     groups = [range(m, min(m + MICE_PER_JOB, cohort.mice)) for m in range(0, cohort.mice, MICE_PER_JOB)]
-    with ThreadPoolExecutor(workers) as pool:
-        bar = tqdm(pool.map(run, groups), total=len(groups), desc=name, disable=None if progress else True, delay=0.5)
-        parts = list(bar)
+    job = partial(_train_mice, cohort, protocol, until, horizon, seed)
+    title = (name or "train") if progress else ""
+    parts = map_jobs(job, groups, engine=engine, workers=workers, progress=title)
     counts = np.concatenate([np.diff(part.starts) for part in parts])
+    starts = np.concatenate([[0], np.cumsum(counts)])
     columns = (np.concatenate(column) for column in list(zip(*parts, strict=True))[1:])
-    return Days(np.concatenate([[0], np.cumsum(counts)]), *columns)
+    return Days(starts, *columns)
+
+
+def _train_mice(cohort: Cohort, protocol: Protocol, until: Status | str, horizon: int, seed: int, mice: range) -> Days:
+    """What is kept of the training of some mice."""
+    rollout = simulate_until(cohort, protocol, until=until, horizon=horizon, seed=seed, mice=mice, engine="serial")
+    totals = rollout.session_totals()
+    lengths = rollout.sessions.stop - rollout.sessions.start
+    return Days(mice_offsets(rollout), lengths, rollout.of_session["status"], totals["water_ul"], totals["duration_s"])

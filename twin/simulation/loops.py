@@ -1,22 +1,24 @@
 """The compiled loops of a simulation: one mouse through all its trials (fused), or all mice through one trial (stepped).
 
 Both call the same task functions, features and decision, draw from the same counter-based streams and write the same
-columns.
+columns. `recorded_step` is `step` on trials that have already happened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from agents.features import remember
+from agents.features import fill_features, remember
 from agents.life import add_noise, compile_finish, decide, sleep
+from agents.policy import evidence, sigmoid
 from agents.rules import Rule
 from envs.compiled import kernel, loop
 from envs.draws import TRIAL_NOISE
+from envs.records import Record
 from envs.task.session import next_session, session_over, sessions_done
 from envs.task.trial import draw, score
 from twin.data.rollout import COLUMNS
@@ -46,46 +48,66 @@ class Columns(NamedTuple):
         return cls(*[*columns, np.empty((trials, features), np.float32)])
 
     def rows(self, start: int, stop: int) -> Columns:
-        """A copy of some rows."""
-        return Columns(*(column[start:stop].copy() for column in self))
+        """Some rows, not copied."""
+        return Columns(*(column[start:stop] for column in self))
+
+    def copy(self) -> Columns:
+        """A copy that shares nothing."""
+        return Columns(*(column.copy() for column in self))
 
 
-def join(pieces: Sequence[Columns]) -> Columns:
-    """Pieces one after the other."""
-    return pieces[0] if len(pieces) == 1 else Columns(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+def join(parts: Sequence[Columns]) -> Columns:
+    """The rows of all parts, one after the other."""
+    return parts[0] if len(parts) == 1 else Columns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @lru_cache(maxsize=64)
 def compile_fused(rule: Rule) -> Callable[..., int]:
-    """The loop of one mouse under one rule: rows `start` to `stop` of the columns; returns the trials done.
+    """The loop of one mouse under one rule: fills rows `start` to `stop` of the columns; returns the trials done.
 
-    It ends with the columns, or with the session that is the mouse's number `sessions` (from 1); called again, it goes on.
+    It ends with the rows, or with the session that is the mouse's number `sessions` (from 1); called again, it goes on.
     """
     finish = compile_finish(rule)
 
     @loop
     def one_mouse(
-        rig: Any, mouse: Any, memory: Any, codes: Any, u: Any, m: int, out: Any, start: int, stop: int, sessions: int
+        protocol: Record,
+        mouse: Record,
+        memory: Record,
+        codes: np.ndarray,
+        parameters: Record,
+        m: int,
+        out: Record,
+        start: int,
+        stop: int,
+        sessions: int,
     ) -> int:
         for i in range(start, stop):
-            if session_over(rig, mouse):
+            if session_over(protocol, mouse):
                 if mouse.session + 1 >= sessions:
                     return i - start
-                next_session(rig, mouse)
-                sleep(memory.weights, memory.previous, u.day_noise[m], mouse.key, mouse.trial)
-            draw(rig, mouse)
-            trial, contrast = mouse.trial, float(mouse.contrast)
+                next_session(protocol, mouse)
+                sleep(memory.weights, memory.previous, parameters.day_noise[m], mouse.key, mouse.trial)
+            draw(protocol, mouse)
+            trial = mouse.trial
+            contrast = float(mouse.contrast)
             when = (mouse.key, trial, mouse.session, mouse.session_trial)
-            choice, seconds, p, lapsed = decide(memory, codes, u.lapses[m], u.response_traits[m], contrast, when)
-            reward = _record(rig, mouse, out, i, memory.weights, choice, seconds, lapsed)
-            finish(memory, u.rule_parameters[m], u.trial_noise[m], contrast, int(mouse.choice), reward, p, mouse.key, trial)
+            choice, seconds, p, lapsed = decide(
+                memory, codes, parameters.lapses[m], parameters.response_traits[m], contrast, when
+            )
+            reward = _record(protocol, mouse, out, i, memory.weights, choice, seconds, lapsed)
+            learned_from = int(mouse.choice)
+            noise = parameters.trial_noise[m]
+            finish(memory, parameters.rule_parameters[m], noise, contrast, learned_from, reward, p, mouse.key, trial)
         return stop - start
 
     return one_mouse
 
 
 @kernel
-def _record(rig: Any, mouse: Any, out: Any, i: int, weights: np.ndarray, choice: int, seconds: float, p_right: float) -> int:
+def _record(
+    protocol: Record, mouse: Record, out: Record, i: int, weights: np.ndarray, choice: int, seconds: float, p_right: float
+) -> int:
     """Score a choice made after so many seconds and write the trial into row i of the columns; returns the reward."""
     out.session[i] = mouse.session
     out.contrast[i] = mouse.contrast
@@ -97,7 +119,7 @@ def _record(rig: Any, mouse: Any, out: Any, i: int, weights: np.ndarray, choice:
     out.start_time[i] = mouse.start_time
     for k in range(weights.shape[0]):
         out.weights[i, k] = weights[k]
-    reward = score(rig, mouse, choice, seconds)
+    reward = score(protocol, mouse, choice, seconds)
     out.choice[i] = mouse.choice
     out.response_time[i] = mouse.response_time
     out.reward[i] = reward
@@ -105,24 +127,24 @@ def _record(rig: Any, mouse: Any, out: Any, i: int, weights: np.ndarray, choice:
     return reward
 
 
-class Bodies(NamedTuple):
-    """What the stepped driver holds of M mice beside the agent's own state."""
+class Trial(NamedTuple):
+    """The current trial of M mice, as a rule's `learn` takes it, and what decides it; (M, ...) each."""
 
     weights: np.ndarray  # (M, K)
-    x: np.ndarray  # (M, K)
     previous: np.ndarray  # (M, 3)
+    x: np.ndarray  # (M, K)
     choice: np.ndarray  # (M, 1)
     reward: np.ndarray  # (M, 1)
     p: np.ndarray  # (M, 1) P(right) before lapses
 
     @classmethod
-    def of(cls, mice: int, features: int) -> Bodies:
-        """Of mice that have seen nothing."""
-        return cls(*(np.zeros((mice, width)) for width in (features, features, 3, 1, 1, 1)))
+    def of(cls, weights: np.ndarray, previous: np.ndarray) -> Trial:
+        """A trial of mice that have these weights (M, K) and this `previous` (M, 3), which the steps change in place."""
+        return cls(weights, previous, np.zeros_like(weights), *(np.zeros((len(weights), 1)) for _ in range(3)))
 
 
-class _Body(NamedTuple):
-    """One mouse of Bodies, as `decide` reads it."""
+class _TrialOfMouse(NamedTuple):
+    """One mouse's row of a Trial, as `decide` reads it."""
 
     weights: np.ndarray
     x: np.ndarray
@@ -130,28 +152,63 @@ class _Body(NamedTuple):
 
 
 @kernel
-def step(rig: Any, mice: Any, bodies: Any, codes: Any, u: Any, out: Any, rows: Any, sessions: Any) -> None:
+def step(
+    protocol: Record,
+    mice: Record,
+    now: Record,
+    codes: np.ndarray,
+    parameters: Record,
+    out: Record,
+    rows: np.ndarray,
+    sessions: np.ndarray,
+) -> None:
     """One trial of every mouse up to its outcome; one that has done its `sessions` (M,) gets choice -1 and row -1."""
     for m in range(mice.shape[0]):
-        mouse, body = mice[m], _Body(bodies.weights[m], bodies.x[m], bodies.previous[m])
-        if sessions_done(rig, mouse) >= sessions[m]:
-            bodies.choice[m, 0], rows[m] = -1, -1
+        mouse = mice[m]
+        own = _TrialOfMouse(now.weights[m], now.x[m], now.previous[m])
+        if sessions_done(protocol, mouse) >= sessions[m]:
+            now.choice[m, 0] = -1
+            rows[m] = -1
             continue
-        if session_over(rig, mouse):
-            next_session(rig, mouse)
-            sleep(body.weights, body.previous, u.day_noise[m], mouse.key, mouse.trial)
-        draw(rig, mouse)
+        if session_over(protocol, mouse):
+            next_session(protocol, mouse)
+            sleep(own.weights, own.previous, parameters.day_noise[m], mouse.key, mouse.trial)
+        draw(protocol, mouse)
+        contrast = float(mouse.contrast)
         when = (mouse.key, mouse.trial, mouse.session, mouse.session_trial)
-        choice, seconds, p, lapsed = decide(body, codes, u.lapses[m], u.response_traits[m], float(mouse.contrast), when)
-        bodies.reward[m, 0] = _record(rig, mouse, out, rows[m], body.weights, choice, seconds, lapsed)
-        bodies.choice[m, 0], bodies.p[m, 0] = mouse.choice, p
+        choice, seconds, p, lapsed = decide(own, codes, parameters.lapses[m], parameters.response_traits[m], contrast, when)
+        now.reward[m, 0] = _record(protocol, mouse, out, rows[m], own.weights, choice, seconds, lapsed)
+        now.choice[m, 0] = mouse.choice
+        now.p[m, 0] = p
 
 
 @kernel
-def finish_step(mice: Any, bodies: Any, weights: Any, trial_noise: Any, out: Any, rows: Any) -> None:
-    """What follows learning, for every mouse that did the trial: noise on the new weights, and the memory of the trial."""
+def recorded_step(
+    mice: Record, now: Record, codes: np.ndarray, day_noise: np.ndarray, record: Record, rows: np.ndarray
+) -> None:
+    """One recorded trial of every mouse, in row rows[m] of the record, as `step` does it; one without a row gets choice -1."""
+    for m in range(mice.shape[0]):
+        i = rows[m]
+        if i < 0:
+            now.choice[m, 0] = -1
+            continue
+        mouse = mice[m]
+        if record.new_session[i] and mouse.trial > 0:
+            sleep(now.weights[m], now.previous[m], day_noise[m], mouse.key, mouse.trial)
+        fill_features(now.x[m], codes, float(record.contrast[i]), now.previous[m])
+        now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
+        now.choice[m, 0] = record.choice[i]
+        now.reward[m, 0] = record.reward[i]
+        mouse.trial += 1
+
+
+@kernel
+def finish_step(mice: Record, now: Record, learned: np.ndarray, trial_noise: np.ndarray, out: Record, rows: np.ndarray) -> None:
+    """End the trial of every mouse that did it: the learned weights (M, K) and noise, and the memory of what happened."""
     for m in range(mice.shape[0]):
         i = rows[m]
         if i >= 0:
-            add_noise(weights[m], trial_noise[m], mice[m].key, mice[m].trial - 1, TRIAL_NOISE)
-            remember(bodies.previous[m], float(out.contrast[i]), out.choice[i], float(out.reward[i]))
+            for k in range(learned.shape[1]):
+                now.weights[m, k] = learned[m, k]
+            add_noise(now.weights[m], trial_noise[m], mice[m].key, mice[m].trial - 1, TRIAL_NOISE)
+            remember(now.previous[m], float(out.contrast[i]), out.choice[i], float(out.reward[i]))

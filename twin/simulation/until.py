@@ -10,40 +10,21 @@ proficiency as late as their 59th session (IBL et al 2021, eLife 10:e63711). Giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
-from envs.names import suggest
 from envs.protocols import Protocol, load_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.engine import Engine
-from twin.evaluation.session_summary import SessionSummary, summarise_sessions
-from twin.evaluation.status import (
-    UNDECIDED,
-    WINDOW,
-    Status,
-    Task,
-    give_up,
-    sessions_to_status,
-    training_status,
-    trials_to_status,
-)
-from twin.simulation.simulation import Driver, Simulation, progress_bar
-
-# The furthest that sessions of a task lead. READY4RECORDING needs a session that starts 15 min late, which none does here.
-FURTHEST = {
-    "habituation": Status.HABITUATION,
-    "training": Status.TRAINED_1B,
-    "biased": Status.READY4EPHYSRIG,
-    "ephys": Status.READY4DELAY,
-}
-TARGETS = tuple(s for s in Status if Status.IN_TRAINING < s <= Status.READY4DELAY)
-_TRIALS = ("contrast", "choice", "reward", "response_time", "probability_left")  # what the status follows from
+from twin.evaluation.session_summary import summarise_sessions
+from twin.evaluation.status import UNDECIDED, WINDOW, Status, Task, give_up, training_status
+from twin.evaluation.status_times import DECISIVE
+from twin.evaluation.targets import find_target
+from twin.simulation.drivers import progress_bar
+from twin.simulation.simulation import Driver, Simulation
 
 
 class Phase(NamedTuple):
@@ -52,25 +33,6 @@ class Phase(NamedTuple):
     protocol: Protocol | str
     until: Status | str
     horizon: int
-
-
-def find_target(label: str, protocol: Protocol) -> Status:
-    """The status with this label. Raises ValueError naming the nearest one, or saying why the protocol cannot lead there."""
-    labels = [s.label for s in TARGETS]
-    if label == Status.READY4RECORDING.label:
-        raise ValueError(
-            f"status {label!r} needs a session that starts 15 min late, which virtual ones do not; try {labels[-1]!r}"
-        )
-    if label.strip().replace(" ", "_").lower() not in labels:
-        raise ValueError(suggest("status", label, labels))
-    target, furthest = Status.parse(label), max(FURTHEST[task] for task in protocol.tasks)
-    if target > furthest:
-        tasks = " and ".join(dict.fromkeys(protocol.tasks))
-        leads = f"lead to {furthest.label} at most" if furthest > Status.IN_TRAINING else "lead to no status"
-        raise ValueError(
-            f"status {target.label!r} cannot be reached: the {tasks} sessions of protocol {protocol.name!r} {leads}"
-        )
-    return target
 
 
 def simulate_until(
@@ -83,19 +45,22 @@ def simulate_until(
     seed: int = 1,
     mice: range | None = None,
     driver: Driver = "auto",
-    workers: int = 2,
     engine: Engine = "threads",
+    workers: int = 2,
     progress: bool = False,
 ) -> Rollout:
     """Train every mouse until a status, for at most `horizon` sessions; those that reach it go on with each phase of `then`.
 
     The rollout's `of_session` holds the status at the end of each session and its protocol. `mice` picks some of the
-    cohort's. Raises ValueError for a status that does not exist or that the protocol cannot lead to, or a horizon below 1.
+    cohort's. Workers are given one session at a time, which is too little for `engine = "processes"`: `train_design` gives
+    them whole trainings. Raises ValueError for a status that does not exist or that the protocol cannot lead to, or a
+    horizon below 1.
     """
     plan = [_resolved(phase) for phase in (Phase(protocol, until, horizon), *then)]
-    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, workers=workers)
+    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, engine=engine, workers=workers)
     most = sum(sessions for _, _, sessions in plan)
-    days, going = _Days(run, most), np.arange(len(run.members))
+    days = _Days(run, most)
+    going = np.arange(len(run.sessions))
     with progress_bar(most, "session", progress) as bar:
         for number, (following, target, sessions) in enumerate(plan):
             if number > 0 and len(going):
@@ -130,10 +95,11 @@ class _Days:
     """What is known of each session so far, (M, D) each: status, task, and number of the protocol."""
 
     def __init__(self, run: Simulation, most: int) -> None:
-        shape = len(run.members), most
+        shape = len(run.sessions), most
         self.run = run
         self.status = np.full(shape, UNDECIDED, np.int8)
-        self.task, self.protocol = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+        self.task = np.zeros(shape, np.int8)
+        self.protocol = np.zeros(shape, np.int8)
 
     def add(self, who: np.ndarray) -> np.ndarray:
         """Train some mice (W,) for a session; returns their statuses at its end, (W,)."""
@@ -141,21 +107,21 @@ class _Days:
         day = run.sessions[who]
         run.train(run.sessions + np.isin(np.arange(len(run.sessions)), who))
         codes = np.array([Task[task.upper()] for task in run.protocols[-1].tasks])
-        self.task[who, day] = codes[[run.pieces[m][-1].stage[0] for m in who]]
+        self.task[who, day] = codes[[run.trials[m][-1].stage[0] for m in who]]
         self.protocol[who, day] = len(run.protocols) - 1
         self.status[who, day] = self._today(who)
         return self.status[who, day]
 
     def _today(self, who: np.ndarray) -> np.ndarray:
         """Status at the end of the last session, from the last WINDOW ones and their statuses; (W,)."""
-        pieces = [self.run.pieces[m][-WINDOW:] for m in who]
-        windows = [
-            (m, slice(self.run.sessions[m] - len(last), self.run.sessions[m])) for m, last in zip(who, pieces, strict=True)
-        ]
-        trials = {name: np.concatenate([getattr(piece, name) for last in pieces for piece in last]) for name in _TRIALS}
-        sessions = _offsets([len(piece.session) for last in pieces for piece in last])
-        mice = _offsets([len(last) for last in pieces])
-        tasks, known = (np.concatenate([table[window] for window in windows]) for table in (self.task, self.status))
+        last = [self.run.trials[m][-WINDOW:] for m in who]
+        stop = self.run.sessions[who]
+        windows = [(m, slice(end - len(days), end)) for m, end, days in zip(who, stop, last, strict=True)]
+        trials = {name: np.concatenate([getattr(day, name) for days in last for day in days]) for name in DECISIVE}
+        sessions = _offsets([len(day.session) for days in last for day in days])
+        mice = _offsets([len(days) for days in last])
+        tasks = np.concatenate([self.task[window] for window in windows])
+        known = np.concatenate([self.status[window] for window in windows])
         status = training_status(summarise_sessions(**trials, sessions=sessions), mice, tasks, known=known)
         return status[mice[1:] - 1]
 
@@ -169,63 +135,3 @@ class _Days:
 
 def _offsets(lengths: Any) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def session_summary(rollout: Rollout) -> SessionSummary:
-    """What the training status needs of every session of a rollout."""
-    sessions = np.append(rollout.sessions.start, len(rollout))
-    return summarise_sessions(**{name: rollout.columns[name] for name in _TRIALS}, sessions=sessions)
-
-
-def mice_offsets(rollout: Rollout) -> np.ndarray:
-    """First session of each mouse, and the number of all sessions, (M + 1,)."""
-    return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
-
-
-def with_status(rollout: Rollout) -> Rollout:
-    """A simulated rollout with the training status of every session in `of_session`, decided if it is not there yet."""
-    if "status" in rollout.of_session:
-        return rollout
-    number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
-    stage, tasks = rollout.stage[rollout.sessions.start], np.zeros(len(number), np.int8)
-    for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
-        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
-        tasks[number == i] = codes[stage[number == i]]
-    status = training_status(session_summary(rollout), mice_offsets(rollout), tasks)
-    return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
-
-
-def times_to_status(rollout: Rollout) -> dict[str, Any]:
-    """`sessions_to_status` and `trials_to_status` for results.json: of each status that some mouse reached.
-
-    Median, mean, standard deviation and 95 % interval of the mean (Student's t) are of the mice that reached it, as
-    published days to proficiency are; `fraction_reached` is of all. The rollout needs its statuses (`with_status`).
-    """
-    status, mice = rollout.of_session["status"], mice_offsets(rollout)
-    lengths = rollout.sessions.stop - rollout.sessions.start
-    labels = [s.label for s in (*TARGETS, Status.UNTRAINABLE, Status.UNBIASABLE)]
-    sessions = {label: _describe(sessions_to_status(status, mice, label)) for label in labels}
-    trials = {label: _describe(trials_to_status(status, mice, lengths, label)) for label in labels}
-    return {"sessions_to_status": _reached(sessions), "trials_to_status": _reached(trials)}
-
-
-def _reached(rows: Mapping[str, Any]) -> dict[str, Any]:
-    return {label: row for label, row in rows.items() if row["fraction_reached"] > 0}
-
-
-def _describe(times: np.ndarray) -> dict[str, Any]:
-    """Of the mice that reached a status; times (M,), NaN where not."""
-    there = times[np.isfinite(times)]
-    n = len(there)
-    if n == 0:
-        return {"fraction_reached": 0.0}
-    sd = float(there.std(ddof=1)) if n > 1 else None
-    half = student.ppf(0.975, n - 1) * sd / np.sqrt(n) if sd is not None else None
-    mean = float(there.mean())
-    return {
-        "median": float(np.median(there)),
-        "mean": mean,
-        "sd": sd,
-        "ci95": None if half is None else [mean - half, mean + half],
-        "fraction_reached": n / len(times),
-    }

@@ -13,9 +13,10 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, write_rollout
 from twin.evaluation.performance import behavior
+from twin.evaluation.status_times import times_to_status, with_status
 from twin.report.tables import number
 from twin.simulation import simulate
-from twin.simulation.until import Phase, simulate_until, times_to_status, with_status
+from twin.simulation.until import Phase, simulate_until
 from twin.studies import pages
 from twin.studies.folder import RunFolder
 from twin.studies.results import BehaviorResults, Number, Record

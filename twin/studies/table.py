@@ -10,8 +10,8 @@ from envs.names import suggest
 from envs.protocols import Protocol, protocol_table
 from envs.table import Table
 from twin.evaluation.status import PATIENCE
+from twin.evaluation.targets import FURTHEST, find_target
 from twin.inference.settings import SETTINGS, find_settings
-from twin.simulation.until import FURTHEST, find_target
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
 

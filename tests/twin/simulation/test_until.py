@@ -18,8 +18,9 @@ from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS
 from twin.data.store import read_rollout, write_rollout
 from twin.evaluation.status import Status
+from twin.evaluation.status_times import mice_offsets, times_to_status, with_status
 from twin.simulation import simulate
-from twin.simulation.until import Phase, mice_offsets, simulate_until, times_to_status, with_status
+from twin.simulation.until import Phase, simulate_until
 from twin.studies.scenario import ScenarioError, parse
 
 HORIZON = 8

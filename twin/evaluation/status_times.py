@@ -1,0 +1,79 @@
+"""Training statuses of a rollout's sessions, and how long its mice took to reach each status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from envs.protocols import Protocol
+from twin.data.rollout import Rollout
+from twin.evaluation.session_summary import SessionSummary, summarise_sessions
+from twin.evaluation.status import Status, Task, sessions_to_status, training_status, trials_to_status
+from twin.evaluation.targets import TARGETS
+
+# Columns that the status follows from.
+DECISIVE = ("contrast", "choice", "reward", "response_time", "probability_left")
+
+
+def session_summary(rollout: Rollout) -> SessionSummary:
+    """What the training status needs of every session of a rollout."""
+    sessions = np.append(rollout.sessions.start, len(rollout))
+    return summarise_sessions(**{name: rollout.columns[name] for name in DECISIVE}, sessions=sessions)
+
+
+def mice_offsets(rollout: Rollout) -> np.ndarray:
+    """First session of each mouse, and the number of all sessions, (M + 1,)."""
+    return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
+
+
+def with_status(rollout: Rollout) -> Rollout:
+    """A simulated rollout with the training status of every session in `of_session`, decided if it is not there yet."""
+    if "status" in rollout.of_session:
+        return rollout
+    number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
+    stage, tasks = rollout.stage[rollout.sessions.start], np.zeros(len(number), np.int8)
+    for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
+        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
+        tasks[number == i] = codes[stage[number == i]]
+    status = training_status(session_summary(rollout), mice_offsets(rollout), tasks)
+    return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
+
+
+def times_to_status(rollout: Rollout) -> dict[str, Any]:
+    """`sessions_to_status` and `trials_to_status` for results.json: of each status that some mouse reached.
+
+    Median, mean, standard deviation and 95 % interval of the mean (Student's t) are of the mice that reached it, as
+    published days to proficiency are; `fraction_reached` is of all. The rollout needs its statuses (`with_status`).
+    """
+    status, mice = rollout.of_session["status"], mice_offsets(rollout)
+    lengths = rollout.sessions.stop - rollout.sessions.start
+    labels = [s.label for s in (*TARGETS, Status.UNTRAINABLE, Status.UNBIASABLE)]
+    sessions = {label: _describe(sessions_to_status(status, mice, label)) for label in labels}
+    trials = {label: _describe(trials_to_status(status, mice, lengths, label)) for label in labels}
+    return {"sessions_to_status": _reached(sessions), "trials_to_status": _reached(trials)}
+
+
+def _reached(rows: Mapping[str, Any]) -> dict[str, Any]:
+    return {label: row for label, row in rows.items() if row["fraction_reached"] > 0}
+
+
+def _describe(times: np.ndarray) -> dict[str, Any]:
+    """Of the mice that reached a status; times (M,), NaN where not."""
+    there = times[np.isfinite(times)]
+    n = len(there)
+    if n == 0:
+        return {"fraction_reached": 0.0}
+    sd = float(there.std(ddof=1)) if n > 1 else None
+    half = student.ppf(0.975, n - 1) * sd / np.sqrt(n) if sd is not None else None
+    mean = float(there.mean())
+    return {
+        "median": float(np.median(there)),
+        "mean": mean,
+        "sd": sd,
+        "ci95": None if half is None else [mean - half, mean + half],
+        "fraction_reached": n / len(times),
+    }
