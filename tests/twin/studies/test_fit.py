@@ -10,7 +10,7 @@ import pytest
 
 from twin.cli import main
 from twin.data.trials import Trials
-from twin.inference.fit import load_fit
+from twin.inference.card import load_fit
 from twin.studies.scenario import load, parse
 
 
@@ -37,7 +37,7 @@ def test_learning_predicts_better_than_none(finished):
 def test_held_out_scores_are_kept_beside_the_fit(finished):
     _, folder, results = finished("fit")
     for name in ("reinforce-baseline", "static-glm"):
-        kept = json.loads((folder / f"fits/{name}/held_out.json").read_text())
+        kept = json.loads((folder / f"fits/{name}/held_out.json").read_text())["scores"]
         assert (results.models[name].heldout_ll_per_trial, results.models[name].heldout_se) == tuple(kept.values())
     assert results.models["chance"].heldout_se is None
     assert "log-lik/trial new mice" in results.summary()
