@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -11,12 +11,10 @@ def summary(results: dict[str, Any]) -> str:
     if results["kind"] == "protocols":
         return _protocols_summary(results)
     first, last = results["easy_performance_first3"], results["easy_performance_last3"]
-    curve = results["psychometric"]
+    curve = ", ".join(curve_phrases(results["psychometric_curves"]["last"]))
     lines = [
         f"{results['scenario']}: {results['mice']} mice, {results['trials']} trials, {results['seconds']:.1f} s",
-        f"easy trials correct: {_number(first)} in the first three sessions, {_number(last)} in the last three; "
-        f"threshold {curve['threshold']:.1f} % contrast, bias {curve['bias']:.1f} %, "
-        f"lapses {curve['lapse_low']:.3f} and {curve['lapse_high']:.3f}",
+        f"easy trials correct: {_number(first)} in the first three sessions, {_number(last)} in the last three; {curve}",
     ]
     lines += [
         f"{status}: {100 * row['fraction_reached']:.0f} % of mice, after {row['mean']:.1f} sessions (sd {_number(row['sd'])})"
@@ -26,6 +24,18 @@ def summary(results: dict[str, Any]) -> str:
     if models:
         lines += ["", *text_table(*model_table(results))]
     return "\n".join(lines)
+
+
+def curve_phrases(curve: Mapping[str, Any]) -> list[str]:
+    """A psychometric curve of results.json in words: threshold, bias and lapses, or why they are not known."""
+    fit = curve["fit"]
+    if fit is None:
+        return [curve["reason"]]
+    lapses = f"lapses {fit['lapse_low']:.3f} left, {fit['lapse_high']:.3f} right"
+    if curve["reason"] is not None:
+        return [f"threshold and bias not determined: {curve['reason']}", lapses]
+    bias = round(fit["bias"], 1) + 0.0  # no -0.0
+    return [f"threshold {fit['threshold']:.1f} % contrast", f"bias {bias:+.1f} %", lapses]
 
 
 def _protocols_summary(results: dict[str, Any]) -> str:
@@ -58,7 +68,7 @@ def design_table(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _difference(results: dict[str, Any], name: str) -> str:
-    """Mean sessions of a design less those of the best one."""
+    """Mean sessions of a design minus those of the best one."""
     best = results["ranking"][0]["design"]
     for pair in results["comparisons"]:
         if {pair["a"], pair["b"]} == {name, best}:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from agents.rules import Rule
 from envs.protocols import Protocol
 from twin.cohort import Cohort
-from twin.evaluation.designs import Days
+from twin.evaluation.designs import DesignSessions
 from twin.evaluation.status import Status
 from twin.simulation.loops import compile_fused
 from twin.simulation.until import mice_offsets, simulate_until
@@ -28,14 +28,14 @@ def train_design(
     workers: int = 2,
     progress: bool = False,
     name: str = "",
-) -> Days:
+) -> DesignSessions:
     """Train a cohort under one design; mice are worked through in small groups, so no more than those are in memory."""
 
-    def run(mice: range) -> Days:
+    def run(mice: range) -> DesignSessions:
         rollout = simulate_until(cohort, protocol, until=until, horizon=horizon, seed=seed, mice=mice, workers=1)
         totals, lengths = rollout.session_totals(), rollout.sessions.stop - rollout.sessions.start
         status = rollout.of_session["status"]
-        return Days(mice_offsets(rollout), lengths, status, totals["water_ul"], totals["duration_s"])
+        return DesignSessions(mice_offsets(rollout), lengths, status, totals["water_ul"], totals["duration_s"])
 
     if isinstance(cohort.learning_rule, Rule):
         compile_fused(cohort.learning_rule)  # before the threads do, each for itself
@@ -45,4 +45,4 @@ def train_design(
         parts = list(bar)
     counts = np.concatenate([np.diff(part.starts) for part in parts])
     columns = (np.concatenate(column) for column in list(zip(*parts, strict=True))[1:])
-    return Days(np.concatenate([[0], np.cumsum(counts)]), *columns)
+    return DesignSessions(np.concatenate([[0], np.cumsum(counts)]), *columns)

@@ -21,17 +21,9 @@ from envs.names import suggest
 from envs.protocols import Protocol, load_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
-from twin.evaluation.session_summary import SessionSummary, summarise_sessions
-from twin.evaluation.status import (
-    UNDECIDED,
-    WINDOW,
-    Status,
-    Task,
-    give_up,
-    sessions_to_status,
-    training_status,
-    trials_to_status,
-)
+from twin.evaluation.session_summary import summarise_rollout, summarise_sessions
+from twin.evaluation.status import Status, Task, sessions_to_status, trials_to_status
+from twin.evaluation.training_status import UNDECIDED, WINDOW, give_up, training_status
 from twin.simulation.simulation import Driver, Simulation, progress_bar
 
 # The furthest that sessions of a task lead. READY4RECORDING needs a session that starts 15 min late, which none does here.
@@ -150,7 +142,8 @@ class _Days:
         windows = [
             (m, slice(self.run.sessions[m] - len(last), self.run.sessions[m])) for m, last in zip(who, pieces, strict=True)
         ]
-        trials = {name: np.concatenate([getattr(piece, name) for last in pieces for piece in last]) for name in _TRIALS}
+        days = [piece for last in pieces for piece in last]
+        trials: dict[str, Any] = {name: np.concatenate([getattr(day, name) for day in days]) for name in _TRIALS}
         sessions = _offsets([len(piece.session) for last in pieces for piece in last])
         mice = _offsets([len(last) for last in pieces])
         tasks, known = (np.concatenate([table[window] for window in windows]) for table in (self.task, self.status))
@@ -169,12 +162,6 @@ def _offsets(lengths: Any) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def session_summary(rollout: Rollout) -> SessionSummary:
-    """What the training status needs of every session of a rollout."""
-    sessions = np.append(rollout.sessions.start, len(rollout))
-    return summarise_sessions(**{name: rollout.columns[name] for name in _TRIALS}, sessions=sessions)
-
-
 def mice_offsets(rollout: Rollout) -> np.ndarray:
     """First session of each mouse, and the number of all sessions, (M + 1,)."""
     return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
@@ -189,7 +176,7 @@ def with_status(rollout: Rollout) -> Rollout:
     for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
         codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
         tasks[number == i] = codes[stage[number == i]]
-    status = training_status(session_summary(rollout), mice_offsets(rollout), tasks)
+    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), tasks)
     return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
 
 

@@ -2,7 +2,7 @@
 
 scenario.toml   the study, every default written out
 rollouts.h5     the simulated trials (cohort, recovery)
-designs/*.npz   what is kept of the sessions of each design (protocols): evaluation.protocols.Days
+designs/*.npz   what is kept of the sessions of each design (protocols): twin.evaluation.designs.DesignSessions
 fits/<model>/   one fitted model each: card.json, model.safetensors of a network, held_out.json of a cross-validation
 results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
 """
@@ -25,8 +25,7 @@ from twin.data.formats.csv import read_csv
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
-from twin.evaluation.designs import Days, compare_designs
-from twin.evaluation.designs import Outcome as DesignOutcome
+from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.evaluation.performance import behavior
 from twin.simulation import simulate
 from twin.simulation.designs import train_design
@@ -101,13 +100,13 @@ def _train(study: CohortStudy, progress: bool, workers: int) -> Rollout:
     return simulate_until(study.cohort, study.protocol, until=length.until, horizon=length.horizon, then=then, **how)
 
 
-def _days(study: ProtocolsStudy, name: str, folder: _Folder, progress: bool, workers: int) -> Days:
+def _days(study: ProtocolsStudy, name: str, folder: _Folder, progress: bool, workers: int) -> DesignSessions:
     """The sessions of one design, from the folder or simulated."""
     path = folder.path / "designs" / f"{name}.npz"
     if path.is_file():
         try:
             with open(path, "rb") as stored, np.load(stored) as columns:
-                return Days(*(columns[name] for name in Days._fields))
+                return DesignSessions(*(columns[name] for name in DesignSessions._fields))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             folder.log(f"training under {name} again: {error}")
     started = time.perf_counter()
@@ -206,7 +205,7 @@ def _run_protocols(study: ProtocolsStudy, folder: _Folder, progress: bool, worke
     trials = sum(int(d.trials.sum()) for d in days.values())
     head = {"mice": study.cohort.mice, "trials": trials, "until": study.run.until, "horizon": study.run.horizon}
     results = head | compare_designs(outcomes, study.run.horizon, study.seed)
-    return results, partial(protocols_page, folder.path, study, outcomes)
+    return results, partial(protocols_page, folder.path, study)
 
 
 def read_behavior(path: Path) -> Rollout:
