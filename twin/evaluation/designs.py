@@ -1,4 +1,4 @@
-"""Comparing training protocols: the same mice under each design, trained to a status or to the horizon.
+"""Comparing training designs: the same mice under each design, trained to a status or to the horizon.
 
 Mouse m has the same parameters and the same random streams under every design (common random numbers), so designs are
 compared mouse by mouse, and a design compared with itself differs by exactly zero in every mouse.
@@ -22,15 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import ttest_1samp
 
+from twin.evaluation.intervals import wilson
 from twin.evaluation.status import Status, sessions_to_status, trials_to_status
-from twin.evaluation.survival import band, logrank_p, median_time, survival
+from twin.evaluation.survival import logrank_p, median_time, survival
 
 RESAMPLES = 4_000  # of the mice, for intervals and rankings
 _RESAMPLES_AT_ONCE = 200
 COSTS = ("sessions", "trials", "water_ul", "hours")
 
 
-class Days(NamedTuple):
+class DesignSessions(NamedTuple):
     """What is kept of every session of M mice under one design, (S,) each, and where each mouse begins."""
 
     starts: np.ndarray  # (M + 1,)
@@ -41,7 +42,7 @@ class Days(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DesignOutcome:
     """What one design did to each of M mice, (M,) each: costs are until the status, or until the horizon without it."""
 
     reached: np.ndarray  # bool
@@ -52,15 +53,20 @@ class Outcome:
     hours: np.ndarray
 
     @classmethod
-    def of(cls, days: Days, until: Status | str) -> Outcome:
+    def of(cls, sessions: DesignSessions, until: Status | str) -> DesignOutcome:
         """The outcome of training until a status."""
-        reached = sessions_to_status(days.status, days.starts, until)
-        trials = trials_to_status(days.status, days.starts, days.trials, until)
-        untrainable = np.isfinite(sessions_to_status(days.status, days.starts, Status.UNTRAINABLE))
-        spent, seconds = _per_mouse(days.trials, days.starts), _per_mouse(days.duration_s, days.starts)
-        sessions = np.where(np.isfinite(reached), reached, np.diff(days.starts))
-        trials = np.where(np.isfinite(trials), trials, spent)
-        return cls(np.isfinite(reached), untrainable, sessions, trials, _per_mouse(days.water_ul, days.starts), seconds / 3600)
+        to_status = sessions_to_status(sessions.status, sessions.starts, until)
+        trials = trials_to_status(sessions.status, sessions.starts, sessions.trials, until)
+        to_untrainable = sessions_to_status(sessions.status, sessions.starts, Status.UNTRAINABLE)
+        reached = np.isfinite(to_status)
+        return cls(
+            reached=reached,
+            untrainable=np.isfinite(to_untrainable),
+            sessions=np.where(reached, to_status, np.diff(sessions.starts)),
+            trials=np.where(reached, trials, _per_mouse(sessions.trials, sessions.starts)),
+            water_ul=_per_mouse(sessions.water_ul, sessions.starts),
+            hours=_per_mouse(sessions.duration_s, sessions.starts) / 3600,
+        )
 
     @property
     def costs(self) -> np.ndarray:
@@ -72,11 +78,12 @@ def _per_mouse(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values.astype(float), starts[:-1])
 
 
-def compare_designs(outcomes: Mapping[str, Outcome], horizon: int, seed: int = 1) -> dict[str, Any]:
+def compare_designs(outcomes: Mapping[str, DesignOutcome], horizon: int, seed: int = 1) -> dict[str, Any]:
     """`designs`, `comparisons` and `ranking` of results.json.
 
     Medians are Kaplan-Meier estimates, None if fewer than half of the mice were trained; means are costs, per mouse.
-    `difference` is a less b: negative where a is the cheaper. `p` is of the log-rank test, which takes the designs' mice
+    `difference` is a minus b: negative where a is the cheaper; `histogram` counts the mice by their difference in sessions
+    (whole numbers, those that occur, ascending). `p` is of the log-rank test, which takes the designs' mice
     for different ones and so is conservative; `p_paired` of the paired t-test of the sessions. A design's
     `probability_best` is the share of resamples of the mice in which its mean number of sessions is the smallest.
     """
@@ -90,11 +97,11 @@ def compare_designs(outcomes: Mapping[str, Outcome], horizon: int, seed: int = 1
     return {"designs": designs, "comparisons": pairs, "ranking": _rank(names, costs[..., 0].mean(axis=1), sums[..., 0])}
 
 
-def describe_design(outcome: Outcome, horizon: int) -> dict[str, Any]:
+def describe_design(outcome: DesignOutcome, horizon: int) -> dict[str, Any]:
     """One design by itself; `survival` is the fraction of mice not yet there after 0, 1, ... `horizon` sessions."""
     n, grid = len(outcome.reached), np.arange(horizon + 1)
     curve = survival(outcome.sessions, outcome.reached, grid)
-    low, high = band(curve, n)
+    low, high = wilson(np.round(curve * n), n)  # all are watched to the horizon or the status: the curve is a plain fraction
     return {
         "fraction_trained": float(outcome.reached.mean()),
         "fraction_untrainable": float(outcome.untrainable.mean()),
@@ -110,9 +117,9 @@ def describe_design(outcome: Outcome, horizon: int) -> dict[str, Any]:
 
 
 def _compare(
-    names: list[str], i: int, j: int, outcomes: Mapping[str, Outcome], costs: np.ndarray, sums: np.ndarray
+    names: list[str], i: int, j: int, outcomes: Mapping[str, DesignOutcome], costs: np.ndarray, sums: np.ndarray
 ) -> dict[str, Any]:
-    """Design i less design j."""
+    """Design i minus design j."""
     a, b = (outcomes[names[k]] for k in (i, j))
     rows = {
         cost: {
@@ -127,10 +134,17 @@ def _compare(
         **rows["sessions"],
         "p": logrank_p((a.sessions, a.reached), (b.sessions, b.reached)),
         "p_paired": _paired_p(a.sessions - b.sessions),
+        "histogram": _histogram(a.sessions - b.sessions),
         "a_faster": float((a.sessions < b.sessions).mean()),
         "b_faster": float((b.sessions < a.sessions).mean()),
         **{cost: rows[cost] for cost in COSTS[1:]},
     }
+
+
+def _histogram(differences: np.ndarray) -> dict[str, list[int]]:
+    """How many mice have each difference in sessions (M,)."""
+    values, mice = np.unique(np.round(differences).astype(int), return_counts=True)
+    return {"difference": values.tolist(), "mice": mice.tolist()}
 
 
 def _paired_p(differences: np.ndarray) -> float | None:

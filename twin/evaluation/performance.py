@@ -1,31 +1,52 @@
-"""How a cohort performs: the numbers of a learning curve, and of training status."""
+"""How a cohort performs: the numbers of its psychometric and learning curves, and of its progress through the protocol.
+
+`behavior` computes each of them once; the terminal and the figures show what it returns.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twin.data.rollout import Rollout
-from twin.evaluation.psychometric.curve import fit_psychometric, summarise
-from twin.evaluation.session_summary import EASY_CONTRAST
+from twin.evaluation.psychometric.curve import describe_choices
+from twin.evaluation.session_summary import easy_contrast, easy_performances, summarise_rollout
+
+Floats = npt.NDArray[np.float64]
 
 FIRST_LAST = 3  # sessions at either end that are compared
+MICE_SHOWN = 20  # whose own learning curves are kept beside the median
 
 
-def easy_performance(rollout: Rollout, least: float = EASY_CONTRAST) -> np.ndarray:
-    """Fraction correct on easy trials in each session, (S,), NaN without any; a no-go counts as an error.
+def behavior(rollout: Rollout) -> dict[str, Any]:
+    """What mice did, for results.json: performance and psychometric curves early and late, learning curve, stages.
 
-    Easy are contrasts of `least` and more.
+    Easy performance is the fraction correct on easy trials, no-gos being errors; `psychometric` is the fit of the last
+    sessions, None where there is no curve to speak of (`psychometric_curves` says why). Raises ValueError for contrasts that
+    are not a discrete set.
     """
-    easy = np.abs(rollout.contrast) >= least
-    session = np.cumsum(rollout.new_session) - 1
-    n = np.bincount(session, easy, minlength=len(rollout.sessions.start))
-    correct = np.bincount(session, easy & (rollout.reward == 1), minlength=len(n))
-    return np.divide(correct, n, out=np.full(len(n), np.nan), where=n > 0)
+    easy = easy_contrast(rollout.contrast)
+    summary = summarise_rollout(rollout, easy)
+    performance = easy_performances(summary)
+    position, from_end = session_in_order(rollout)
+    ends = {"first": position < FIRST_LAST, "last": from_end <= FIRST_LAST}
+    curves = {end: describe_choices(summary, np.flatnonzero(there)) for end, there in ends.items()}
+    return {
+        "mice": rollout.n_mice,
+        "trials": len(rollout),
+        "trials_per_session": {"mean": float(summary.n_trials.mean()), "sd": float(summary.n_trials.std())},
+        **{f"easy_performance_{end}{FIRST_LAST}": _mean(performance[there]) for end, there in ends.items()},
+        "psychometric": curves["last"]["fit"],
+        "psychometric_curves": curves,
+        "learning_curve": {"easy_contrast": easy, **learning_curve(rollout, performance)},
+        "sessions_to_stage": _sessions_to_stage(rollout, position),
+        "stage_fractions": stage_fractions(rollout),
+    }
 
 
-def session_in_order(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
+def session_in_order(rollout: Rollout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Position of each session in its mouse's record, from 0, and counted from the end, from 1; (S,) each."""
     mouse = rollout.sessions.mouse
     counts = np.bincount(mouse, minlength=rollout.n_mice)
@@ -33,42 +54,66 @@ def session_in_order(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
     return position, counts[mouse] - position
 
 
-def behavior(rollout: Rollout) -> dict[str, Any]:
-    """Summary of a rollout, for results.json: performance early and late, psychometric fit of the last sessions, stages."""
-    performance, (position, from_end) = easy_performance(rollout), session_in_order(rollout)
-    late = np.repeat(from_end <= FIRST_LAST, rollout.sessions.stop - rollout.sessions.start)
-    levels, n, p_right = summarise(rollout.contrast[late], rollout.choice[late], no_go="excluded")
-    curve = fit_psychometric(levels, n, p_right)
-    lengths = rollout.sessions.stop - rollout.sessions.start
+def learning_curve(rollout: Rollout, performance: Floats) -> dict[str, Any]:
+    """Easy performance (S,) of each session by its number: median and quartiles over the mice, how many these are, some mice.
+
+    Lists are by session, from the first; None where no mouse had easy trials.
+    """
+    sessions = rollout.sessions
+    table = np.full((rollout.n_mice, int(sessions.session.max(initial=0)) + 1), np.nan)
+    table[sessions.mouse, sessions.session] = performance
+    known = np.isfinite(table)
+    quartiles = np.full((3, table.shape[1]), np.nan)
+    if known.any():
+        there = known.any(axis=0)
+        quartiles[:, there] = np.nanpercentile(table[:, there], [25, 50, 75], axis=0)
+    some = np.unique(np.linspace(0, rollout.n_mice - 1, MICE_SHOWN).astype(int))
+    low, median, high = (_known(row) for row in quartiles)
     return {
-        "mice": rollout.n_mice,
-        "trials": len(rollout),
-        "trials_per_session": {"mean": float(lengths.mean()), "sd": float(lengths.std())},
-        "easy_performance_first3": _mean(performance[position < FIRST_LAST]),
-        "easy_performance_last3": _mean(performance[from_end <= FIRST_LAST]),
-        "psychometric": {key: getattr(curve, key) for key in ("threshold", "bias", "lapse_low", "lapse_high")},
-        "sessions_to_stage": _sessions_to_stage(rollout, position),
+        "mice": known.sum(axis=0).tolist(),
+        "median": median,
+        "quartiles": [low, high],
+        "single_mice": {rollout.ids[m]: _known(table[m]) for m in some},
     }
 
 
-def _sessions_to_stage(rollout: Rollout, position: np.ndarray) -> dict[str, Any]:
+def stage_fractions(rollout: Rollout) -> dict[str, Any]:
+    """By stage of the protocol, the fraction of mice in it at the end of each session, of the mice that had the session.
+
+    Sessions under a protocol that followed the first are left out: its stages are others. Empty if stages are unknown.
+    """
+    if "stage" not in rollout.columns:
+        return {}
+    s = rollout.sessions
+    first = rollout.of_session.get("protocol", np.zeros(len(s.session))) == 0
+    session, reached = s.session[first], rollout.stage[s.stop[first] - 1]
+    length = int(s.session.max(initial=0)) + 1
+    counts = {str(k): np.bincount(session[reached == k], minlength=length) for k in np.unique(reached)}
+    total = np.maximum(sum(counts.values()), 1)
+    return {stage: (count / total).tolist() for stage, count in counts.items()}
+
+
+def _sessions_to_stage(rollout: Rollout, position: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Session (from 1) in which mice first reach each stage of the protocol."""
     if "stage" not in rollout.columns:
         return {}
     session = position[np.cumsum(rollout.new_session) - 1] + 1
     out = {}
     for stage in range(1, int(rollout.stage.max()) + 1):
-        reached = np.full(rollout.n_mice, np.inf)
-        at = rollout.stage >= stage
-        np.minimum.at(reached, rollout.mouse[at], session[at])
-        there = reached[np.isfinite(reached)]
+        at = np.flatnonzero(rollout.stage >= stage)
+        mice, first = np.unique(rollout.mouse[at], return_index=True)
+        reached = session[at[first]]
         out[str(stage)] = {
-            "fraction_reached": len(there) / rollout.n_mice,
-            "median": float(np.median(there)),
-            "sd": float(there.std()),
+            "fraction_reached": len(mice) / rollout.n_mice,
+            "median": float(np.median(reached)),
+            "sd": float(reached.std()),
         }
     return out
 
 
-def _mean(values: np.ndarray) -> float | None:
+def _mean(values: Floats) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _known(values: Floats) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in values.tolist()]

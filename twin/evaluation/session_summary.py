@@ -1,8 +1,11 @@
-"""What the training status needs of each session, counted in one compiled pass over the trials.
+"""What is reported of each session and what its training status needs, counted in one compiled pass over the trials.
 
-Choices are counted at each signed contrast, over all trials and within the .2 and .8 blocks, no-gos in the denominators
-(ibllib `compute_performance`). Sessions are pooled by adding their counts, so no trial is read twice.
+Trials, left and right choices are counted at each signed contrast, over all trials and within the .2 and .8 blocks. Training
+status keeps no-gos in the denominator (trials: ibllib `compute_performance`), reports leave them out (left + right: the IBL's
+paper-behavior). Sessions are pooled by adding their counts, so no trial is read twice.
 """
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -10,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from twin.data.rollout import Rollout
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 EASY_CONTRAST = 0.5  # ibllib compute_performance_easy
 MAX_LEVELS = 64  # signed contrasts in a data set
-ALL_TRIALS, BLOCK_20, BLOCK_80 = 0, 1, 2  # the middle axis of `counts` and `right`, by probability_left
+ALL_TRIALS, BLOCK_20, BLOCK_80 = 0, 1, 2  # the middle axis of `counts`, `left` and `right`, by probability_left
 
 
 class SessionSummary(NamedTuple):
@@ -23,9 +28,10 @@ class SessionSummary(NamedTuple):
 
     levels: Floats  # (L,) percent, ascending
     n_trials: Ints  # (S,) all trials, no-gos and repeats among them
-    easy_trials: Ints  # (S,) at |contrast| >= 50 %
+    easy_trials: Ints  # (S,) at strong contrasts, 50 % and more unless told otherwise
     easy_correct: Ints  # (S,)
     counts: Ints  # (S, 3, L) trials: all, .2 blocks, .8 blocks
+    left: Ints  # (S, 3, L) left choices
     right: Ints  # (S, 3, L) right choices
     zero_times: Floats  # response times at zero contrast, s, all sessions in order
     zero_starts: Ints  # (S + 1,) offsets into zero_times
@@ -38,12 +44,13 @@ def summarise_sessions(
     response_time: npt.ArrayLike,
     probability_left: npt.ArrayLike,
     sessions: npt.ArrayLike,
+    easy: float = EASY_CONTRAST,
 ) -> SessionSummary:
     """Count the trials of every session.
 
     Trial columns are (T,): contrast signed, in [-1, 1]; choice 0 left, 1 right, -1 no-go; reward 0/1; response_time
-    from stimulus onset in s, NaN allowed; probability_left. sessions: (S + 1,) offsets into them. Raises ValueError if
-    shapes, offsets or contrasts do not fit.
+    from stimulus onset in s, NaN allowed; probability_left. sessions: (S + 1,) offsets into them. easy: the contrast
+    from which a trial is an easy one. Raises ValueError if shapes, offsets or contrasts do not fit.
     """
     columns = {"contrast": contrast, "choice": choice, "reward": reward, "response_time": response_time}
     trials = {name: np.asarray(column) for name, column in (columns | {"probability_left": probability_left}).items()}
@@ -57,7 +64,26 @@ def summarise_sessions(
     levels = _distinct(signed)
     if levels.size > MAX_LEVELS:
         raise ValueError(f"contrast has more than {MAX_LEVELS} different values; expected a discrete set")
-    return SessionSummary(100.0 * levels, *_count(levels, tuple(trials.values()), starts))
+    return SessionSummary(100.0 * levels, *_count(levels, tuple(trials.values()), starts, easy))
+
+
+def summarise_rollout(rollout: Rollout, easy: float = EASY_CONTRAST) -> SessionSummary:
+    """`summarise_sessions` of all sessions of a rollout."""
+    unknown = np.full(len(rollout), np.nan, np.float32)
+    return summarise_sessions(
+        rollout.contrast,
+        rollout.choice,
+        rollout.reward,
+        rollout.columns.get("response_time", unknown),
+        rollout.probability_left,
+        np.append(rollout.sessions.start, len(rollout)),
+        easy,
+    )
+
+
+def easy_contrast(contrast: npt.NDArray[np.float32]) -> float:
+    """The contrast from which trials are easy: EASY_CONTRAST, or the highest of these (T,) if none reaches it."""
+    return min(EASY_CONTRAST, float(np.abs(contrast).max(initial=0.0)))
 
 
 def check_offsets(name: str, offsets: npt.ArrayLike, total: int) -> Ints:
@@ -76,14 +102,25 @@ def easy_performance(summary: SessionSummary, session: int) -> float:
 
 
 @njit(cache=True, nogil=True)
+def easy_performances(summary: SessionSummary) -> Floats:
+    """`easy_performance` of every session, (S,)."""
+    fractions = np.empty(summary.n_trials.size)
+    for session in range(fractions.size):
+        fractions[session] = easy_performance(summary, session)
+    return fractions
+
+
+@njit(cache=True, nogil=True)
 def median_zero_time(summary: SessionSummary, window: Ints) -> float:
     """Median response time (s) at zero contrast, NaNs left out (ibllib `compute_median_reaction_time`)."""
     size = 0
     for s in window:
         size += summary.zero_starts[s + 1] - summary.zero_starts[s]
-    times, end = np.empty(size), 0
+    times = np.empty(size)
+    end = 0
     for s in window:
-        start, end = end, end + summary.zero_starts[s + 1] - summary.zero_starts[s]
+        start = end
+        end += summary.zero_starts[s + 1] - summary.zero_starts[s]
         times[start:end] = summary.zero_times[summary.zero_starts[s] : summary.zero_starts[s + 1]]
     times = times[~np.isnan(times)]
     return np.median(times) if times.size else np.nan
@@ -92,7 +129,8 @@ def median_zero_time(summary: SessionSummary, window: Ints) -> float:
 @njit(cache=True, nogil=True)
 def pooled(summary: SessionSummary, window: Ints) -> tuple[Floats, Floats]:
     """Trials and right choices over some sessions: two (3, L) arrays, rows ALL_TRIALS, BLOCK_20, BLOCK_80."""
-    n, right = np.zeros((3, summary.levels.size)), np.zeros((3, summary.levels.size))
+    n = np.zeros((3, summary.levels.size))
+    right = np.zeros((3, summary.levels.size))
     for s in window:
         n += summary.counts[s]
         right += summary.right[s]
@@ -102,7 +140,8 @@ def pooled(summary: SessionSummary, window: Ints) -> tuple[Floats, Floats]:
 @njit(cache=True, nogil=True)
 def _distinct(contrast: Floats) -> Floats:
     """Different contrasts, ascending; stops beyond MAX_LEVELS."""
-    found, size = np.empty(MAX_LEVELS + 1), 0
+    found = np.empty(MAX_LEVELS + 1)
+    size = 0
     for c in contrast:
         if size <= MAX_LEVELS and not (found[:size] == c).any():
             found[size] = c
@@ -111,27 +150,34 @@ def _distinct(contrast: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _count(levels, trials, sessions):  # type: ignore[no-untyped-def]
+def _count(levels, trials, sessions, easy):  # type: ignore[no-untyped-def]
     """The fields of SessionSummary after the levels."""
     contrast, choice, reward, response_time, probability_left = trials
     n = sessions.size - 1
-    easy_trials, easy_correct = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    counts, right = np.zeros((n, 3, levels.size), np.int64), np.zeros((n, 3, levels.size), np.int64)
-    zero_times, zero_starts, zeros = np.empty(contrast.size), np.zeros(n + 1, np.int64), 0
+    easy_trials = np.zeros(n, np.int64)
+    easy_correct = np.zeros(n, np.int64)
+    counts = np.zeros((n, 3, levels.size), np.int64)
+    left = np.zeros((n, 3, levels.size), np.int64)
+    right = np.zeros((n, 3, levels.size), np.int64)
+    zero_times = np.empty(contrast.size)
+    zero_starts = np.zeros(n + 1, np.int64)
+    zeros = 0
     for s in range(n):
         for t in range(sessions[s], sessions[s + 1]):
             level = np.searchsorted(levels, contrast[t])
             counts[s, ALL_TRIALS, level] += 1
+            left[s, ALL_TRIALS, level] += choice[t] == 0
             right[s, ALL_TRIALS, level] += choice[t] == 1
             for block, probability in ((BLOCK_20, 0.2), (BLOCK_80, 0.8)):
                 if abs(probability_left[t] - probability) < 1e-6:  # float32 columns
                     counts[s, block, level] += 1
+                    left[s, block, level] += choice[t] == 0
                     right[s, block, level] += choice[t] == 1
-            if abs(contrast[t]) >= EASY_CONTRAST:
+            if abs(contrast[t]) >= easy:
                 easy_trials[s] += 1
                 easy_correct[s] += reward[t] == 1
-            elif contrast[t] == 0:
+            if contrast[t] == 0:
                 zero_times[zeros] = response_time[t]
                 zeros += 1
         zero_starts[s + 1] = zeros
-    return np.diff(sessions), easy_trials, easy_correct, counts, right, zero_times[:zeros].copy(), zero_starts
+    return np.diff(sessions), easy_trials, easy_correct, counts, left, right, zero_times[:zeros].copy(), zero_starts

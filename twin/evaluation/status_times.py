@@ -11,18 +11,13 @@ from scipy.stats import t as student
 
 from envs.protocols import Protocol
 from twin.data.rollout import Rollout
-from twin.evaluation.session_summary import SessionSummary, summarise_sessions
-from twin.evaluation.status import Status, Task, sessions_to_status, training_status, trials_to_status
+from twin.evaluation.session_summary import summarise_rollout
+from twin.evaluation.status import Status, Task, sessions_to_status, trials_to_status
 from twin.evaluation.targets import TARGETS
+from twin.evaluation.training_status import training_status
 
 # Columns that the status follows from.
 DECISIVE = ("contrast", "choice", "reward", "response_time", "probability_left")
-
-
-def session_summary(rollout: Rollout) -> SessionSummary:
-    """What the training status needs of every session of a rollout."""
-    sessions = np.append(rollout.sessions.start, len(rollout))
-    return summarise_sessions(**{name: rollout.columns[name] for name in DECISIVE}, sessions=sessions)
 
 
 def mice_offsets(rollout: Rollout) -> np.ndarray:
@@ -39,7 +34,7 @@ def with_status(rollout: Rollout) -> Rollout:
     for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
         codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
         tasks[number == i] = codes[stage[number == i]]
-    status = training_status(session_summary(rollout), mice_offsets(rollout), tasks)
+    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), tasks)
     return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
 
 

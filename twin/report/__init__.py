@@ -1,1 +1,1 @@
-"""Results as figures (`plots`, the only module that imports matplotlib) and as one self-contained page (`html`)."""
+"""Results as lines of text (`tables`), as figures (`figures`) and as one self-contained page (`page`)."""

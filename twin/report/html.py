@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from numbers import Integral, Real
 from pathlib import Path
-
-from twin.report.plots import Figure, png_bytes
+from typing import NamedTuple
 
 STYLE = """
 body { max-width: 900px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff;
@@ -35,7 +34,15 @@ tbody tr { border-bottom: 1px solid #ddd; }
 }
 """
 
-Section = tuple[str, str | Sequence[str], Sequence[Figure]]  # heading, text, figures
+
+class Image(NamedTuple):
+    """A figure as the bytes of a PNG file, and its caption, which is its alternative text too."""
+
+    png: bytes
+    caption: str
+
+
+Section = tuple[str, str | Sequence[str], Sequence[Image]]  # heading, text, figures
 
 
 class Markup(str):
@@ -47,8 +54,7 @@ class Markup(str):
 def write_page(path: str | Path, title: str, sections: Sequence[Section], facts: Mapping[str, str]) -> None:
     """Write a page: title, a table of facts, then sections of (heading, text, figures).
 
-    A text is one string or several; blank lines separate paragraphs, everything but what `table` returns is escaped. A
-    figure's label becomes its caption and alternative text.
+    A text is one string or several; blank lines separate paragraphs, everything but what `table` returns is escaped.
     """
     body = "\n".join(_section(*section) for section in sections)
     Path(path).write_text(
@@ -99,9 +105,9 @@ def _facts(facts: Mapping[str, str]) -> str:
     return f'<table class="facts">\n<tbody>\n{rows}\n</tbody>\n</table>'
 
 
-def _section(heading: str, text: str | Sequence[str], figures: Sequence[Figure]) -> str:
+def _section(heading: str, text: str | Sequence[str], images: Sequence[Image]) -> str:
     parts = [text] if isinstance(text, str) else text
-    shown = [_text(part) for part in parts] + [_image(figure, heading) for figure in figures]
+    shown = [_text(part) for part in parts] + [_image(image, heading) for image in images]
     return "\n".join([f"<section>\n<h2>{escape(heading)}</h2>", *shown, "</section>"])
 
 
@@ -111,8 +117,8 @@ def _text(part: str) -> str:
     return "\n".join(f"<p>{escape(paragraph.strip())}</p>" for paragraph in part.split("\n\n") if paragraph.strip())
 
 
-def _image(figure: Figure, heading: str) -> str:
-    words = escape(str(figure.get_label()))
-    data = base64.b64encode(png_bytes(figure)).decode("ascii")
+def _image(image: Image, heading: str) -> str:
+    words = escape(image.caption)
+    data = base64.b64encode(image.png).decode("ascii")
     caption = f'<figcaption aria-hidden="true">{words}</figcaption>' if words else ""  # read aloud once, as the alt text
     return f'<figure><img src="data:image/png;base64,{data}" alt="{words or escape(heading)}">{caption}</figure>'

@@ -15,6 +15,18 @@ def model_table(models: Mapping[str, Mapping[str, Any]], columns: Columns) -> tu
     return ["model", *shown], rows
 
 
+def curve_phrases(curve: Mapping[str, Any]) -> list[str]:
+    """A psychometric curve of results.json in words: threshold, bias and lapses, or why they are not known."""
+    fit = curve["fit"]
+    if fit is None:
+        return [curve["reason"]]
+    lapses = f"lapses {fit['lapse_low']:.3f} left, {fit['lapse_high']:.3f} right"
+    if curve["reason"] is not None:
+        return [f"threshold and bias not determined: {curve['reason']}", lapses]
+    bias = round(fit["bias"], 1) + 0.0  # no -0.0
+    return [f"threshold {fit['threshold']:.1f} % contrast", f"bias {bias:+.1f} %", lapses]
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table with aligned columns."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]

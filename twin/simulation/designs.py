@@ -10,7 +10,7 @@ from agents.rules import Rule
 from envs.protocols import Protocol
 from twin.cohort import Cohort
 from twin.engine import Engine, map_jobs
-from twin.evaluation.designs import Days
+from twin.evaluation.designs import DesignSessions
 from twin.evaluation.status import Status
 from twin.evaluation.status_times import mice_offsets
 from twin.simulation.loops import compile_fused
@@ -30,7 +30,7 @@ def train_design(
     workers: int = 2,
     progress: bool = False,
     name: str = "",
-) -> Days:
+) -> DesignSessions:
     """Train a cohort under one design; mice are worked through in small groups, so no more than those are in memory."""
     if isinstance(cohort.learning_rule, Rule):
         compile_fused(cohort.learning_rule)  # once, before the threads do, each for itself
@@ -41,12 +41,16 @@ def train_design(
     counts = np.concatenate([np.diff(part.starts) for part in parts])
     starts = np.concatenate([[0], np.cumsum(counts)])
     columns = (np.concatenate(column) for column in list(zip(*parts, strict=True))[1:])
-    return Days(starts, *columns)
+    return DesignSessions(starts, *columns)
 
 
-def _train_mice(cohort: Cohort, protocol: Protocol, until: Status | str, horizon: int, seed: int, mice: range) -> Days:
+def _train_mice(
+    cohort: Cohort, protocol: Protocol, until: Status | str, horizon: int, seed: int, mice: range
+) -> DesignSessions:
     """What is kept of the training of some mice."""
     rollout = simulate_until(cohort, protocol, until=until, horizon=horizon, seed=seed, mice=mice, engine="serial")
     totals = rollout.session_totals()
     lengths = rollout.sessions.stop - rollout.sessions.start
-    return Days(mice_offsets(rollout), lengths, rollout.of_session["status"], totals["water_ul"], totals["duration_s"])
+    return DesignSessions(
+        mice_offsets(rollout), lengths, rollout.of_session["status"], totals["water_ul"], totals["duration_s"]
+    )

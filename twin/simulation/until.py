@@ -20,9 +20,10 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.engine import Engine
 from twin.evaluation.session_summary import summarise_sessions
-from twin.evaluation.status import UNDECIDED, WINDOW, Status, Task, give_up, training_status
+from twin.evaluation.status import Status, Task
 from twin.evaluation.status_times import DECISIVE
 from twin.evaluation.targets import find_target
+from twin.evaluation.training_status import UNDECIDED, WINDOW, give_up, training_status
 from twin.simulation.drivers import progress_bar
 from twin.simulation.simulation import Driver, Simulation
 
@@ -117,7 +118,9 @@ class _Days:
         last = [self.run.trials[m][-WINDOW:] for m in who]
         stop = self.run.sessions[who]
         windows = [(m, slice(end - len(days), end)) for m, end, days in zip(who, stop, last, strict=True)]
-        trials = {name: np.concatenate([getattr(day, name) for days in last for day in days]) for name in DECISIVE}
+        trials: dict[str, Any] = {
+            name: np.concatenate([getattr(day, name) for days in last for day in days]) for name in DECISIVE
+        }
         sessions = _offsets([len(day.session) for days in last for day in days])
         mice = _offsets([len(days) for days in last])
         tasks = np.concatenate([self.task[window] for window in windows])

@@ -17,7 +17,6 @@ from twin.evaluation.status_times import times_to_status, with_status
 from twin.report.tables import number
 from twin.simulation import simulate
 from twin.simulation.until import Phase, simulate_until
-from twin.studies import pages
 from twin.studies.folder import RunFolder
 from twin.studies.results import BehaviorResults, Number, Record
 from twin.studies.study import Done, Options, Study
@@ -104,7 +103,10 @@ def _numbers(times: TimesToStatus) -> list[Any]:
 
 
 def _page(folder: Path, results: CohortResults, rollout: Rollout) -> None:
-    texts: pages.Texts = {"Behaviour": ""}
+    from twin.report import page
+    from twin.report.shown import Shown
+
+    sections: list[tuple[str, str | list[str]]] = [("Behaviour", "")]
     if results.sessions_to_status:
-        texts["Training status"] = _status_text(results)
-    pages.write(folder, results, texts, pages.behavior_figures(rollout))
+        sections.append(("Training status", _status_text(results)))
+    page.write(folder, results.scenario, sections, results.facts(), Shown(results.table(), rollout))

@@ -13,10 +13,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from twin.cohort import Cohort
-from twin.evaluation.designs import Days, Outcome, compare_designs
+from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.report.tables import fixed, text_table
 from twin.simulation.designs import train_design
-from twin.studies import pages
 from twin.studies.folder import RunFolder, replace_file
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
@@ -57,9 +56,17 @@ class Difference(Record):
     ci95: Interval = Field(description="95 % bootstrap interval over mice")
 
 
+class Histogram(Record):
+    """Mice counted by a whole number."""
+
+    difference: list[int] = Field(description="sessions under a minus those under b, ascending")
+    mice: list[int] = Field(description="mice with that difference")
+
+
 class DesignComparison(Difference, Pair):
     """Two designs, mouse by mouse; `difference` and `ci95` are of the sessions."""
 
+    histogram: Histogram = Field(description="mice by their difference in sessions")
     p: Number = Field(description="of the log-rank test, which takes the mice for different ones; null if none was trained")
     p_paired: Number = Field(description="of the paired t-test of sessions; null if all mice differ by the same number")
     a_faster: float = Field(description="fraction of mice that needed fewer sessions under a")
@@ -161,7 +168,7 @@ class DesignsStudy(Study):
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Train the mice under every design, and compare what it cost."""
         days = {name: self._days(name, folder, options) for name in self.designs}
-        outcomes = {name: Outcome.of(sessions, self.run.until) for name, sessions in days.items()}
+        outcomes = {name: DesignOutcome.of(sessions, self.run.until) for name, sessions in days.items()}
         results = DesignsResults(
             mice=self.cohort.mice,
             trials=sum(int(sessions.trials.sum()) for sessions in days.values()),
@@ -170,9 +177,9 @@ class DesignsStudy(Study):
             **compare_designs(outcomes, self.run.horizon, self.seed),
             **self.head(folder),
         )
-        return Done(results, partial(_page, folder.path, results, outcomes))
+        return Done(results, partial(_page, folder.path, results))
 
-    def _days(self, name: str, folder: RunFolder, options: Options) -> Days:
+    def _days(self, name: str, folder: RunFolder, options: Options) -> DesignSessions:
         """The sessions under one design, from the folder or simulated."""
         length = dict[str, Any](until=self.run.until, horizon=self.run.horizon, seed=self.seed)
         how = dict[str, Any](workers=options.workers, engine=options.engine, progress=options.progress)
@@ -180,16 +187,16 @@ class DesignsStudy(Study):
         return folder.keep(f"designs/{name}.npz", train, _read_days, _write_days)
 
 
-def _read_days(path: Path) -> Days:
+def _read_days(path: Path) -> DesignSessions:
     """Sessions that were stored. Raises ValueError if the file is not whole."""
     try:
         with open(path, "rb") as stored, np.load(stored) as columns:
-            return Days(*(columns[name] for name in Days._fields))
+            return DesignSessions(*(columns[name] for name in DesignSessions._fields))
     except (OSError, KeyError, BadZipFile) as error:
         raise ValueError(f"{path}: not the sessions of a design: {error}") from error
 
 
-def _write_days(days: Days, path: Path) -> None:
+def _write_days(days: DesignSessions, path: Path) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, **days._asdict())
     replace_file(path, content.getvalue())
@@ -218,12 +225,9 @@ def _comparisons_text(results: DesignsResults) -> list[str]:
     ]
 
 
-def _page(folder: Path, results: DesignsResults, outcomes: Mapping[str, Outcome]) -> None:
-    from twin.report.plots_designs import paired_differences, survival_curves
+def _page(folder: Path, results: DesignsResults) -> None:
+    from twin.report import page
+    from twin.report.shown import Shown
 
-    table = results.table()
-    sessions = {name: outcome.sessions for name, outcome in outcomes.items()}
-    curves = survival_curves(table["designs"], results.until)
-    differences = paired_differences(sessions, table["comparisons"], results.horizon)
-    figures = {"Designs": {"survival": curves, "differences": differences}}
-    pages.write(folder, results, {"Designs": _designs_text(results), "Comparisons": _comparisons_text(results)}, figures)
+    sections = [("Designs", _designs_text(results)), ("Comparisons", _comparisons_text(results))]
+    page.write(folder, results.scenario, sections, results.facts(), Shown(results.table()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -18,7 +18,6 @@ from twin.data.store import versions
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
-from twin.studies import pages
 from twin.studies.folder import RunFolder, replace_file
 from twin.studies.results import BehaviorResults, Number, Pair, Record
 from twin.studies.study import Done, Options, Study
@@ -172,13 +171,17 @@ def _scores_text(results: FitResults) -> list[str]:
     return ["Log-likelihoods are natural, per trial.", table(rows, header)]
 
 
-def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]) -> None:
-    from twin.report.plots import model_comparison
+def updates_of_first_mouse(fits: Mapping[str, Fit]) -> dict[str, Callable[..., np.ndarray]]:
+    """The update of the first mouse by each fit: w, x, choice, reward -> change of its weights."""
+    return {name: partial(fit.update, 0) for name, fit in fits.items()}
 
-    updates = pages.fitted_updates({name: fit for name, fit in fits.items() if name != "static-glm"})
+
+def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]) -> None:
+    from twin.report import page
+    from twin.report.shown import Shown
+
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    figures = {"Scores": {"models": model_comparison(results.table()["models"])}}
-    figures |= pages.rule_figures(updates, trials, weights, None) | pages.behavior_figures(rollout)
-    texts: pages.Texts = {"Scores": _scores_text(results)}
-    texts |= {heading: text for heading, text in pages.rule_texts(trials).items() if heading in figures}
-    pages.write(folder, results, texts, figures)
+    updates = updates_of_first_mouse({name: fit for name, fit in fits.items() if name != "static-glm"})
+    shown = Shown(results.table(), rollout, trials, weights, None, updates)
+    sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", ""), ("Behaviour", "")]
+    page.write(folder, results.scenario, sections, results.facts(), shown)

@@ -2,7 +2,7 @@
 
 scenario.toml   the study, every default written out
 rollouts.h5     the simulated trials (cohort, recovery)
-designs/*.npz   what is kept of the sessions of each design (designs): evaluation.designs.Days
+designs/*.npz   what is kept of the sessions of each design (designs): evaluation.designs.DesignSessions
 fits/<model>/   one fitted model each: card.json, model.safetensors of a network, held_out.json of a cross-validation
 results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
 """

@@ -16,9 +16,8 @@ from twin.data.trials import Trials
 from twin.evaluation.memory_probe import FEW, LAST, MANY
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
-from twin.studies import pages
 from twin.studies.cohort import CohortStudy
-from twin.studies.fit import fit_models
+from twin.studies.fit import fit_models, updates_of_first_mouse
 from twin.studies.folder import RunFolder
 from twin.studies.results import BehaviorResults, Number, Record
 from twin.studies.study import Done, Options
@@ -188,18 +187,13 @@ def _true_weights(rollout: Rollout, trials: Trials) -> np.ndarray:
 def _page(
     folder: Path, results: RecoveryResults, cohort: Cohort, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]
 ) -> None:
-    from twin.report.plots import parameter_recovery
-    from twin.report.plots_history import history_updates
+    from twin.report import page
+    from twin.report.shown import Shown
 
-    updates: pages.Updates = {"true": _true_update(cohort, rollout), **pages.fitted_updates(fits)}
+    updates = {"true": _true_update(cohort, rollout), **updates_of_first_mouse(fits)}
     weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    figures = pages.rule_figures(updates, trials, weights, _true_weights(rollout, trials))
-    texts: pages.Texts = {"Scores": _scores_text(results)}
-    texts |= {heading: text for heading, text in pages.rule_texts(trials).items() if heading in figures}
+    shown = Shown(results.table(), rollout, trials, weights, _true_weights(rollout, trials), updates)
+    sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", "")]
     if gaps := _remembering(results):
-        texts["Memory of past trials"] = _memory_text(gaps)
-        figures["Memory of past trials"] = {"history": history_updates(gaps)}
-    for name, model in results.table()["models"].items():
-        if model["parameters"]:
-            figures[f"Parameters recovered by {name}"] = {f"parameters-{name}": parameter_recovery(model["parameters"])}
-    pages.write(folder, results, texts, figures | pages.behavior_figures(rollout))
+        sections.append(("Memory of past trials", _memory_text(gaps)))
+    page.write(folder, results.scenario, [*sections, ("Parameters", ""), ("Behaviour", "")], results.facts(), shown)

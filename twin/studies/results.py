@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from twin.report.tables import fixed, number
+from twin.report.tables import curve_phrases, number
 
 
 def _defined(value: Any) -> float | None:
@@ -78,6 +78,28 @@ class Psychometric(Record):
     lapse_high: Number = Field(description="lapse rate at high contrasts on the right")
 
 
+class Curve(Record):
+    """Choices by signed contrast, no-gos left out, and the psychometric curve through them; lists are by contrast."""
+
+    levels: list[float] = Field(description="signed contrasts, %, ascending")
+    choices: list[int] = Field(description="choices at each")
+    right: list[int] = Field(description="right choices at each")
+    p: list[float] = Field(description="fraction of right choices")
+    ci95: tuple[list[float], list[float]] = Field(description="95 % intervals of the fractions (Wilson): lower, upper limits")
+    fit: Psychometric | None = Field(description="curve of highest likelihood; null if there is none to speak of")
+    reason: str | None = Field(description="why there is no fit, or why it does not determine threshold and bias")
+
+
+class LearningCurve(Record):
+    """Fraction correct on easy trials by session, from the first; null where no mouse had easy trials."""
+
+    easy_contrast: float = Field(description="contrast from which on trials are easy, 0 to 1")
+    mice: list[int] = Field(description="mice with easy trials in each session")
+    median: list[Number] = Field(description="median over those mice")
+    quartiles: tuple[list[Number], list[Number]] = Field(description="lower and upper quartile over them")
+    single_mice: Mapping[str, list[Number]] = Field(description="of some mice, by id")
+
+
 class StageTimes(Record):
     """When mice first reach a stage of their protocol."""
 
@@ -92,22 +114,26 @@ class BehaviorResults(Results):
     trials_per_session: Spread = Field(description="trials in a session, over all sessions")
     easy_performance_first3: Number = Field(description="fraction correct at contrasts of 50 % and more, first three sessions")
     easy_performance_last3: Number = Field(description="the same in the last three sessions")
-    psychometric: Psychometric = Field(description="curve of the last three sessions of all mice")
+    psychometric: Psychometric | None = Field(description="curve of the last three sessions of all mice, if there is one")
+    psychometric_curves: Mapping[str, Curve] = Field(description="of the `first` and the `last` three sessions of all mice")
+    learning_curve: LearningCurve = Field(description="performance on easy trials, session by session")
     sessions_to_stage: Mapping[str, StageTimes] = Field(description="by stage of the protocol, where stages are known")
+    stage_fractions: Mapping[str, list[float]] = Field(
+        description="by stage: fraction of mice in it at the end of each session"
+    )
 
     def summary(self) -> str:
         """How much there is, and how the mice did."""
         first, last = number(self.easy_performance_first3), number(self.easy_performance_last3)
-        curve = self.psychometric
+        curve = ", ".join(self._curve())
         return (
             f"{self.scenario}: {self.mice} mice, {self.trials} trials, {self.seconds:.1f} s\n"
-            f"easy trials correct: {first} in the first three sessions, {last} in the last three; "
-            f"threshold {fixed(curve.threshold, 1)} % contrast, bias {fixed(curve.bias, 1)} %, "
-            f"lapses {fixed(curve.lapse_low, 3)} and {fixed(curve.lapse_high, 3)}"
+            f"easy trials correct: {first} in the first three sessions, {last} in the last three; {curve}"
         )
 
     def facts(self) -> dict[str, str]:
         """What the page says before its first section."""
-        values = self.psychometric.model_dump().items()
-        curve = ", ".join(f"{name.replace('_', ' ')} {'-' if value is None else f'{value:.3g}'}" for name, value in values)
-        return super().facts() | {"Psychometric fit, last three sessions": curve}
+        return super().facts() | {"Psychometric curve, last three sessions": ", ".join(self._curve())}
+
+    def _curve(self) -> list[str]:
+        return curve_phrases(self.psychometric_curves["last"].model_dump())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from envs import load_protocol
 from twin.cohort import Cohort
-from twin.evaluation.designs import Days, Outcome, compare_designs, describe_design
+from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs, describe_design
 from twin.evaluation.status import Status
-from twin.evaluation.survival import band, logrank_p, median_time, survival
-from twin.report.plots_designs import paired_differences, survival_curves
+from twin.evaluation.survival import logrank_p, median_time, survival
+from twin.report.figures.differences import draw_differences
+from twin.report.figures.survival import draw_survival
 from twin.simulation import designs, simulate
 from twin.simulation.designs import train_design
 
@@ -20,7 +20,7 @@ def outcome(sessions, reached=None, horizon=10):
     """An outcome whose other costs follow from the sessions; those at the horizon have not reached the status."""
     sessions = np.asarray(sessions, float)
     reached = sessions < horizon if reached is None else np.asarray(reached)
-    return Outcome(reached, np.zeros(len(sessions), bool), sessions, 500 * sessions, 900 * sessions, 0.75 * sessions)
+    return DesignOutcome(reached, np.zeros(len(sessions), bool), sessions, 500 * sessions, 900 * sessions, 0.75 * sessions)
 
 
 def kaplan_meier(times, reached, grid):
@@ -44,11 +44,15 @@ def test_survival_agrees_with_its_definition(seed):
     assert survival(times, reached, np.arange(31)) == pytest.approx(kaplan_meier(times, reached, np.arange(31)))
 
 
-def test_band_is_that_of_a_fraction():
-    low, high = band(np.array([1.0, 0.3]), 40)
-    for i, k in enumerate((40, 12)):
-        interval = binomtest(k, 40).proportion_ci(method="wilson")
-        assert (low[i], high[i]) == (interval.low, interval.high)
+def test_survival_has_the_interval_of_a_fraction():
+    design = describe_design(outcome([1] * 28 + [3] * 12, horizon=3), 3)
+    assert design["survival"] == pytest.approx([1, 0.3, 0.3, 0.3])
+    low, high = np.array(design["survival_ci95"])
+    z, p, n = 1.959964, 0.3, 40  # Wilson 1927
+    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert low[1:] == pytest.approx(3 * [(middle - half) / (1 + z**2 / n)])
+    assert high[1:] == pytest.approx(3 * [(middle + half) / (1 + z**2 / n)])
+    assert (low[0], high[0]) == (pytest.approx(1 / (1 + z**2 / n)), 1)
 
 
 def test_logrank_knows_equal_empty_and_different_samples():
@@ -62,8 +66,9 @@ def test_logrank_knows_equal_empty_and_different_samples():
 def test_outcome_counts_to_the_status_or_to_the_horizon():
     status = [Status.IN_TRAINING, Status.TRAINED_1B, Status.IN_TRAINING, Status.IN_TRAINING, Status.UNTRAINABLE]
     ones = np.ones(5)
-    days = Days(np.array([0, 2, 5]), np.array([300, 500, 10, 20, 30]), np.array(status, np.int8), 100 * ones, 3600 * ones)
-    result = Outcome.of(days, "trained_1b")
+    trials = np.array([300, 500, 10, 20, 30])
+    sessions = DesignSessions(np.array([0, 2, 5]), trials, np.array(status, np.int8), 100 * ones, 3600 * ones)
+    result = DesignOutcome.of(sessions, "trained_1b")
     assert result.reached.tolist() == [True, False]
     assert result.untrainable.tolist() == [False, True]
     assert result.costs.tolist() == [[2, 800, 200, 2], [3, 60, 300, 3]]
@@ -82,6 +87,7 @@ def test_constant_shift_is_found_exactly_and_ranked_with_certainty():
     results = compare_designs({"slow": outcome(sessions + 2), "fast": outcome(sessions)}, 10)
     (pair,) = results["comparisons"]
     assert (pair["difference"], pair["ci95"]) == (2, [2, 2])
+    assert pair["histogram"] == {"difference": [2], "mice": [40]}
     assert pair["trials"] == {"difference": 1000, "ci95": [1000, 1000]}
     assert (pair["a_faster"], pair["b_faster"]) == (0, 1)
     assert [(r["design"], r["probability_best"]) for r in results["ranking"]] == [("fast", 1), ("slow", 0)]
@@ -106,8 +112,9 @@ def test_nobody_trained_is_still_a_result():
     (pair,) = results["comparisons"]
     assert (pair["difference"], pair["p"], pair["p_paired"]) == (0, None, 1)
     assert results["designs"]["a"]["survival"] == [1] * 11
-    survival_curves(results["designs"], "trained_1b")
-    paired_differences({"a": np.full(3, 10.0), "b": np.full(3, 10.0)}, results["comparisons"], 10)
+    assert pair["histogram"] == {"difference": [0], "mice": [3]}
+    draw_survival(results["designs"], "trained_1b")
+    draw_differences(["a", "b"], results["comparisons"], 10)
 
 
 COHORT = Cohort(mice=5, parameters={"rate": {"distribution": "lognormal", "median": 0.03, "sigma": 0.4}})
@@ -143,15 +150,17 @@ def test_designs_that_differ_after_stage_3_give_the_same_trials_until_then():
 def test_figures_tell_what_was_computed():
     sessions = {"a": np.array([3.0, 5, 10, 10]), "b": np.array([2.0, 5, 8, 10]), "c": np.array([4.0, 6, 9, 10])}
     results = compare_designs({name: outcome(values) for name, values in sessions.items()}, 10)
-    ax = survival_curves(results["designs"], "trained_1b").axes[0]
+    ax = draw_survival(results["designs"], "trained_1b").axes[0]
     lines = {str(line.get_label()).split("\n")[0]: line for line in ax.lines}
     for name in sessions:
         assert np.asarray(lines[name].get_ydata()) == pytest.approx(results["designs"][name]["survival"])
-    ax = paired_differences(sessions, results["comparisons"], 10).axes[0]
+    ax = draw_differences(list(sessions), results["comparisons"], 10).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "b"]
     texts = [text.get_text() for text in ax.texts]
     assert "50 % faster\n50 % the same\n0 % slower" in texts[0] and texts[0].startswith("mean −0.75 [")
     assert "25 % faster\n25 % the same\n50 % slower" in texts[1]
+    bars = {(round(bar.get_x() + bar.get_width() / 2), round(bar.get_y())): bar.get_height() for bar in ax.patches}
+    assert bars == pytest.approx({(-2, 1): 0.35, (-1, 1): 0.35, (-1, 0): 0.35, (1, 0): 0.7})
 
 
 def test_change_of_every_stage_changes_the_stages_that_have_it():

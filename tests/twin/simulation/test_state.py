@@ -17,7 +17,7 @@ from envs import load_protocol
 from envs.draws import mouse_keys
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
-from twin.evaluation.designs import Days
+from twin.evaluation.designs import DesignSessions
 from twin.evaluation.status import Status
 from twin.simulation import CohortState, Simulation, begin_session, designs, move_mice, simulate
 from twin.simulation import simulation as simulation_module
@@ -212,7 +212,7 @@ def test_a_job_in_another_process_changes_nothing(monkeypatch):
         copied = pickle.loads(pickle.dumps(job))
         return [pickle.loads(pickle.dumps(copied(pickle.loads(pickle.dumps(item))))) for item in items]
 
-    def run() -> tuple[Rollout, Days]:
+    def run() -> tuple[Rollout, DesignSessions]:
         design = train_design(ENGINE_COHORT, load_protocol(PROTOCOL), until=Status.TRAINED_1A, horizon=3)
         return simulate(ENGINE_COHORT, PROTOCOL, sessions=2), design
 

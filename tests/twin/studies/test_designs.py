@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from twin.evaluation.designs import COSTS, Days
+from twin.evaluation.designs import COSTS, DesignSessions
 from twin.studies.designs import _read_days, _write_days
 from twin.studies.run import run
 from twin.studies.scenario import ScenarioError, parse
@@ -37,7 +37,7 @@ def test_results_of_a_run(finished):
 def test_design_compared_with_itself_differs_by_zero_in_every_mouse(finished):
     _, folder, results = finished("designs")
     on, again = (np.load(folder / f"designs/{name}.npz") for name in ("on", "on-again"))
-    for column in Days._fields:
+    for column in DesignSessions._fields:
         assert (on[column] == again[column]).all()
     (pair,) = [c for c in results.comparisons if (c.a, c.b) == ("on", "on-again")]
     assert (pair.difference, pair.ci95, pair.p_paired, pair.a_faster) == (0, (0, 0), 1, 0)
@@ -82,7 +82,7 @@ def test_summary_tells_the_best_and_how_much_more_the_others_take(finished):
 
 
 def test_sessions_are_stored_whole_or_refused(tmp_path):
-    days = Days(
+    days = DesignSessions(
         np.array([0, 2]), np.array([500, 600]), np.array([1, 2], np.int8), np.array([9.5, 8.25]), np.array([60.0, 70.0])
     )
     _write_days(days, tmp_path / "d.npz")

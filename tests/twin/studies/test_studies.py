@@ -25,7 +25,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from twin.studies import pages
+from twin.report import page
+from twin.report.shown import Shown
 from twin.studies.cohort import CohortStudy
 from twin.studies.results import Results
 from twin.studies.study import Done, Study
@@ -44,7 +45,9 @@ class CountStudy(Study):
 
     def carry_out(self, folder, options):
         results = CountResults(squares=self.number**2, mice=0, trials=0, **self.head(folder))
-        return Done(results, lambda: pages.write(folder.path, results, {"Squares": results.summary()}, {}))
+        sections = [("Squares", results.summary())]
+        shown = Shown(results.table())
+        return Done(results, lambda: page.write(folder.path, results.scenario, sections, results.facts(), shown))
 """
 
 

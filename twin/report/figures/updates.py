@@ -1,0 +1,142 @@
+"""What a rule does to the stimulus weight in one trial, as maps over stimulus and weight and slices through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from twin.report.figures import figure
+from twin.report.shown import Shown, Update
+from twin.report.style import BLACK, BLUE, GREY, VERMILLION, new_figure
+
+CELLS = 60  # along either side of a map; even, so that no cell is centred on a zero stimulus
+
+
+@figure(section="The learning rule")
+def update(shown: Shown) -> Figure | None:
+    """Update maps of the first mouse over the weights it has had, where a stimulus and a bias are among the features."""
+    from twin.evaluation.recovery import STIMULI  # torch is imported only when inference is used
+
+    trials = shown.trials
+    known = list(shown.weights.values()) if shown.true_weights is None else [shown.true_weights]
+    if trials is None or not shown.updates or not known or "bias" not in trials.features:
+        return None
+    stimulus = next((feature for feature in STIMULI if feature in trials.features), None)
+    if stimulus is None:
+        return None
+    low, high = np.nanpercentile(np.concatenate(known)[..., trials.features.index(stimulus)], [1, 99])
+    floor, ceiling = float(np.floor(low)), float(np.ceil(high))
+    return draw_updates(shown.updates, trials.features, (floor, max(ceiling, floor + 1.0)), mouse=trials.ids[0])
+
+
+def draw_updates(
+    updates: Mapping[str, Update],
+    features: Sequence[str],
+    weight_range: tuple[float, float],
+    stimulus_range: tuple[float, float] = (-1.0, 1.0),
+    mouse: str = "",
+) -> Figure:
+    """Update of the stimulus weight over stimulus and stimulus weight at bias weight 0, per rule ('true' first) and choice.
+
+    The reward is 1 if the choice agrees with the sign of the stimulus. Raises ValueError without a stimulus or a bias feature.
+    """
+    grid = update_grid(updates, features, weight_range, stimulus_range)
+    whose = f" of mouse {mouse}" if mouse else ""
+    words = f"Change of the stimulus weight{whose} in one trial, by stimulus, stimulus weight and choice; bias weight 0."
+    canvas = new_figure(9.5, 1.6 + 2.0 * len(updates), words)
+    axes = canvas.subplots(len(updates), 3, sharex=True, squeeze=False)
+    top = float(np.abs(list(grid.maps.values())).max()) or 1.0
+    scale: Any = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "origin": "lower", "aspect": "auto"}
+    for row, (name, pair) in zip(axes, grid.maps.items(), strict=True):
+        for ax, change, side in zip(row, pair, ("right", "left"), strict=False):
+            image = ax.imshow(change, extent=(*stimulus_range, *weight_range), **scale)
+            ax.set_title(f"{name}: {side} choices")
+        row[0].set_ylabel("stimulus weight\n(logit per unit)")
+        row[1].tick_params(labelleft=False)
+        _draw_slices(row[2], grid, name)
+    _label_maps(axes)
+    label = "change of stimulus weight (logit per unit, per trial)"
+    bar = canvas.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, pad=0.03, label=label)
+    bar.locator = MaxNLocator(5)
+    canvas.legend(handles=_handles("true" in updates), loc="outside upper right", ncols=4)
+    return canvas
+
+
+def _draw_slices(ax: Axes, grid: UpdateGrid, name: str) -> None:
+    """True updates solid, those of the model dashed; broken at 0, where the choice changes."""
+    side = int(np.sum(grid.stimulus < 0))
+    for rule in [rule for rule in grid.slices if rule in ("true", name)]:
+        for change, colour in zip(grid.slices[rule], (BLUE, VERMILLION), strict=True):
+            line = "-" if rule == "true" else "--"
+            ax.plot(np.insert(grid.stimulus, side, np.nan), np.insert(change, side, np.nan), ls=line, color=colour)
+    ax.axhline(0.0, color=GREY, lw=0.6, zorder=0)
+    ax.set_title(f"{name}: at weight {grid.weight:.3g}")
+
+
+def _label_maps(axes: np.ndarray) -> None:
+    limits = np.array([ax.get_ylim() for ax in axes[:, 2]])
+    for ax in axes[:, 2]:
+        ax.set(ylim=(limits.min(), limits.max()), ylabel="change per trial\n(logit per unit)")
+    for ax in axes[-1]:
+        ax.set_xlabel("stimulus feature (right > 0)")
+    for ax in axes.flat:
+        ax.locator_params(nbins=4)
+
+
+def _handles(with_truth: bool) -> list[Line2D]:
+    lines = [("after correct", BLUE, "-"), ("after incorrect", VERMILLION, "-"), ("inferred", BLACK, "--")]
+    lines += [("true", BLACK, "-")] if with_truth else []
+    return [Line2D([], [], color=colour, ls=line, label=label) for label, colour, line in lines]
+
+
+class UpdateGrid(NamedTuple):
+    """Updates of the stimulus weight by rule, 'true' first."""
+
+    stimulus: np.ndarray  # (CELLS,)
+    weight: float  # where the slices are
+    maps: dict[str, np.ndarray]  # (2, CELLS, CELLS): after right, after left choices; rows are stimulus weights
+    slices: dict[str, np.ndarray]  # (2, CELLS): after correct, after incorrect choices
+
+
+def update_grid(
+    updates: Mapping[str, Update],
+    features: Sequence[str],
+    weight_range: tuple[float, float],
+    stimulus_range: tuple[float, float],
+) -> UpdateGrid:
+    """Updates at the centres of a grid, bias weight 0, other features 0; rewarded if the choice has the sign of the stimulus.
+
+    Raises ValueError if there is no stimulus or no bias among the features.
+    """
+    stimulus, weight = (np.linspace(*ends, 2 * CELLS + 1)[1::2] for ends in (stimulus_range, weight_range))
+    s, w = np.meshgrid(stimulus, weight)
+    middle = np.full(CELLS, np.mean(weight_range))
+    correct = (stimulus >= 0).astype(int)
+    maps = {}
+    slices = {}
+    for name in sorted(updates, key=lambda name: name != "true"):
+        rule = updates[name]
+        maps[name] = np.array([_stimulus_update(rule, features, s, w, np.full(s.shape, c)) for c in (1, 0)])
+        slices[name] = np.array([_stimulus_update(rule, features, stimulus, middle, c) for c in (correct, 1 - correct)])
+    return UpdateGrid(stimulus, float(middle[0]), maps, slices)
+
+
+def _stimulus_update(
+    rule: Update, features: Sequence[str], s: np.ndarray, weight: np.ndarray, choice: np.ndarray
+) -> np.ndarray:
+    """Changes of the stimulus weight, in the shape of stimulus, weight and choice, which are alike."""
+    from twin.evaluation.recovery import stimulus_column
+
+    column = stimulus_column(features)
+    x, w = np.zeros((2, s.size, len(features)))
+    x[:, column] = s.ravel()
+    x[:, list(features).index("bias")] = 1.0
+    w[:, column] = weight.ravel()
+    reward = (choice == (s >= 0)).astype(int)
+    return np.asarray(rule(w, x, choice.ravel(), reward.ravel()))[:, column].reshape(s.shape)
