@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from twin.data.formats.csv import read_csv
+from twin.data.formats import read
 from twin.evaluation.psychometric.curve import fit_psychometric, psychometric
 from twin.evaluation.session_summary import summarise_sessions
 from twin.evaluation.status import Status, trials_to_status
@@ -265,7 +265,7 @@ def test_errors_say_what_was_given_and_expected():
 
 def test_real_mouse_reaches_1a_on_the_published_day(real_mouse):
     """KS014 is the example of eLife 2021;10:e63711, proficient on day 14; its file has no response times, so no 1b."""
-    mouse = read_csv(real_mouse)
+    mouse = read(real_mouse)
     sessions = np.append(mouse.sessions.start, len(mouse))
     times = np.full(len(mouse), np.nan)
     summary = summarise_sessions(mouse.contrast, mouse.choice, mouse.reward, times, mouse.probability_left, sessions)
