@@ -56,9 +56,9 @@ def fit_rule(
     levels = ["trial_noise", *(["day_noise"] if trials.new_session[:, 1:].any() else [])] if noise else []
     bounded = layout.within(bounds or {})
     base, columns = _start(bounded, [*(free or ()), *levels], fixed or {})
-    for name in bounds or {}:
-        if not set(layout.index(name)) & set(columns):
-            raise ValueError(f"bounds of {name!r}, which is not fitted; name it in `free`, or leave out its bounds")
+    for bound in bounds or {}:  # not `name`, which is the fit's
+        if not set(layout.index(bound)) & set(columns):
+            raise ValueError(f"bounds of {bound!r}, which is not fitted; name it in `free`, or leave out its bounds")
 
     problems = [Problem(likelihood_of(noise)(trials, m, bounded), base, columns) for m in range(len(trials.ids))]
     optima = []

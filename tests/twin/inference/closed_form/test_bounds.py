@@ -84,7 +84,7 @@ def test_bounds_are_kept_with_the_fit(negative, tmp_path):
     done = fit(negative.of_mice([0]).first(300), "reinforce-baseline", bounds=NOT_NEGATIVE)
     done.save(tmp_path)
     back = load_fit(tmp_path)
-    assert back.settings == done.settings
+    assert (back.model, back.settings) == ("reinforce-baseline", done.settings)
     assert back.settings["bounds"] == {"baseline": [0.0, 0.5]}
     assert (back.theta == done.theta).all() and (Cohort(rule=str(tmp_path), mice=1).theta(1) == done.theta).all()
 
