@@ -15,6 +15,7 @@ from agents.closed_form import Memory, as_mice
 from agents.features import feature_codes
 from agents.theta import Layout
 from envs.protocols import Protocol
+from envs.records import Record
 from twin.simulation.loops import Columns, Trial, compile_fused, finish_step, join, recorded_step, step
 from twin.simulation.state import CohortState
 
@@ -52,10 +53,10 @@ def run_fused(job: Job) -> Done:
     trials = []
     for m in range(state.mice):
         start = m * job.trials if job.columns else 0
+        own = room.rows(start, start + job.trials)
         memory = Memory(*(part[m] for part in memories))
-        inputs = protocol, state.rig[m], memory, codes, parameters, m, room
-        n = one_mouse(*inputs, start, start + job.trials, int(job.sessions[m]))
-        done = room.rows(start, start + n)
+        n = one_mouse(protocol, state.rig[m], memory, codes, parameters, m, own, int(job.sessions[m]))
+        done = own.rows(0, n)
         trials.append(done if job.columns else done.copy())
     return Done(state, trials)
 
@@ -109,7 +110,7 @@ class Stepper:
         self._learn(out, rows)
         return True
 
-    def recorded_trial(self, record: Any, rows: np.ndarray, day_noise: np.ndarray) -> None:
+    def recorded_trial(self, record: Record, rows: np.ndarray, day_noise: np.ndarray) -> None:
         """One trial that has happened, from row rows[m] of a record; -1 for a mouse that has no more.
 
         The record has columns contrast, choice, reward and new_session. Of the rigs the count of trials alone goes on.
@@ -122,7 +123,7 @@ class Stepper:
         for name, values in self._agent.remembered(self._carried).items():
             self.state.memory[name][:] = values
 
-    def _learn(self, out: Any, rows: np.ndarray) -> None:
+    def _learn(self, out: Record, rows: np.ndarray) -> None:
         now = self._now
         before = self._carried._replace(weights=now.weights.copy())
         self._carried = self._agent.learn(before, now.x.copy(), now.choice.copy(), now.reward.copy(), now.p.copy())
@@ -130,6 +131,6 @@ class Stepper:
         finish_step(self.state.rig, now, learned, self.parameters.trial_noise, out, rows)
 
 
-def progress_bar(total: int, unit: str, progress: bool) -> Any:
+def progress_bar(total: int, unit: str, progress: bool) -> tqdm:
     """A bar on stderr, if `progress` and stderr is a terminal, from half a second on."""
     return tqdm(total=total, unit=unit, desc="simulate", disable=None if progress else True, delay=0.5)

@@ -11,9 +11,10 @@ proficiency as late as their 59th session (IBL et al 2021, eLife 10:e63711). Giv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from envs.protocols import Protocol, load_protocol
 from twin.cohort import Cohort
@@ -60,14 +61,14 @@ def simulate_until(
     plan = [_resolved(phase) for phase in (Phase(protocol, until, horizon), *then)]
     run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, engine=engine, workers=workers)
     most = sum(sessions for _, _, sessions in plan)
-    days = _Days(run, most)
+    known = _Statuses(run, most)
     going = np.arange(len(run.sessions))
     with progress_bar(most, "session", progress) as bar:
         for number, (following, target, sessions) in enumerate(plan):
             if number > 0 and len(going):
                 run.change_protocol(following, going)
-            going = _train(days, target, sessions, going, bar)
-    return run.rollout(days.of_session())
+            going = _train(known, target, sessions, going, bar)
+    return run.rollout(known.of_session())
 
 
 def _resolved(phase: Phase) -> tuple[Protocol, Status, int]:
@@ -79,20 +80,20 @@ def _resolved(phase: Phase) -> tuple[Protocol, Status, int]:
     return protocol, find_target(label, protocol), phase.horizon
 
 
-def _train(days: _Days, target: Status, horizon: int, going: np.ndarray, bar: Any) -> np.ndarray:
+def _train(known: _Statuses, target: Status, horizon: int, going: np.ndarray, bar: tqdm) -> np.ndarray:
     """Train the mice `going` to a target, for so many sessions at most; returns those that reached it."""
     reached = [going[:0]]
     for _ in range(horizon):
         bar.update()
         if not len(going):
             continue
-        there = days.add(going) >= target
+        there = known.add(going) >= target
         reached.append(going[there])
         going = going[~there]
     return np.sort(np.concatenate(reached))
 
 
-class _Days:
+class _Statuses:
     """What is known of each session so far, (M, D) each: status, task, and number of the protocol."""
 
     def __init__(self, run: Simulation, most: int) -> None:
@@ -136,5 +137,5 @@ class _Days:
         return {"status": status, "protocol": self.protocol[done]}
 
 
-def _offsets(lengths: Any) -> np.ndarray:
+def _offsets(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

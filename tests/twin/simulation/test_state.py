@@ -70,13 +70,14 @@ def test_stopped_in_a_session_and_going_on_is_one_run(rule, driver):
     assert whole.sessions.tolist() == second.sessions.tolist()
 
 
-@pytest.mark.parametrize(("rule", "driver"), [("window", "fused"), ("window", "stepped"), ("rnnglm", "stepped")])
+@pytest.mark.parametrize(("rule", "driver"), CASES)
 def test_stopped_between_sessions_and_going_on_is_one_run(rule, driver):
     cohort = cohort_of(rule)
-    whole, first = (Simulation(cohort, PROTOCOL, seed=4, driver=driver) for _ in range(2))
+    protocol = load_protocol(PROTOCOL, session_trials=200)
+    whole, first = (Simulation(cohort, protocol, seed=4, driver=driver) for _ in range(2))
     whole.train(np.full(cohort.mice, 3))
     first.train(np.arange(cohort.mice) % 2 + 1)  # mice stop on different days
-    second = Simulation(cohort, PROTOCOL, state=first.state, driver=driver)
+    second = Simulation(cohort, protocol, state=first.state, driver=driver)
     assert second.sessions.tolist() == first.sessions.tolist()
     second.train(np.full(cohort.mice, 3))
     assert_same(columns_of(whole.rollout()), one_after_the_other(first.rollout(), second.rollout()))
