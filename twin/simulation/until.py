@@ -11,7 +11,7 @@ proficiency as late as their 59th session (IBL et al 2021, eLife 10:e63711). Giv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
