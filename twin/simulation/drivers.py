@@ -53,10 +53,10 @@ def run_fused(job: Job) -> Done:
     trials = []
     for m in range(state.mice):
         start = m * job.trials if job.columns else 0
-        own = room.rows(start, start + job.trials)
         memory = Memory(*(part[m] for part in memories))
-        n = one_mouse(protocol, state.rig[m], memory, codes, parameters, m, own, int(job.sessions[m]))
-        done = own.rows(0, n)
+        inputs = protocol, state.rig[m], memory, codes, parameters, m, room
+        n = one_mouse(*inputs, start, start + job.trials, int(job.sessions[m]))
+        done = room.rows(start, start + n)
         trials.append(done if job.columns else done.copy())
     return Done(state, trials)
 

@@ -63,7 +63,7 @@ def join(parts: Sequence[Columns]) -> Columns:
 
 @lru_cache(maxsize=64)
 def compile_fused(rule: Rule) -> Callable[..., int]:
-    """The loop of one mouse under one rule: it fills the rows of `out` (Columns) and returns the trials done.
+    """The loop of one mouse under one rule: fills rows `start` to `stop` of the columns; returns the trials done.
 
     It ends with the rows, or with the session that is the mouse's number `sessions` (from 1); called again, it goes on.
     """
@@ -78,23 +78,27 @@ def compile_fused(rule: Rule) -> Callable[..., int]:
         parameters: Record,
         m: int,
         out: Record,
+        start: int,
+        stop: int,
         sessions: int,
     ) -> int:
-        for i in range(out.session.shape[0]):
+        for i in range(start, stop):
             if session_over(protocol, mouse):
                 if mouse.session + 1 >= sessions:
-                    return i
+                    return i - start
                 next_session(protocol, mouse)
                 sleep(memory.weights, memory.previous, parameters.day_noise[m], mouse.key, mouse.trial)
             draw(protocol, mouse)
+            trial = mouse.trial
             contrast = float(mouse.contrast)
-            when = (mouse.key, mouse.trial, mouse.session, mouse.session_trial)
+            when = (mouse.key, trial, mouse.session, mouse.session_trial)
             traits = parameters.response_traits[m]
             choice, seconds, p, lapsed = decide(memory, codes, parameters.lapses[m], traits, contrast, when)
             reward = _record(protocol, mouse, out, i, memory.weights, choice, seconds, lapsed)
+            learned_from = int(mouse.choice)
             noise = parameters.trial_noise[m]
-            finish(memory, parameters.rule_parameters[m], noise, contrast, int(mouse.choice), reward, p, when[0], when[1])
-        return out.session.shape[0]
+            finish(memory, parameters.rule_parameters[m], noise, contrast, learned_from, reward, p, mouse.key, trial)
+        return stop - start
 
     return one_mouse
 
