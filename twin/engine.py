@@ -3,7 +3,10 @@
     results = map_jobs(job, items, engine="threads", workers=2)
 
 `job` is a function of a module (or a `functools.partial` of one), so that job and items can be pickled and any engine gives
-the same results in the same order.
+the same results in the same order. Where the same workers are needed often, `job_pool` keeps them:
+
+    with job_pool("threads", workers=2) as pool:
+        results = list(pool.each(job, items))
 
 - `serial`: in this thread.
 - `threads`: for jobs that spend their time in compiled kernels, which release the interpreter's lock. Starts at once and
@@ -11,17 +14,19 @@ the same results in the same order.
 - `processes`: for jobs that spend their time in Python. Each worker is a new interpreter (spawn: a fork copies the locks of
   threads that it does not copy, and hangs), so it pays its imports once.
 
-Every worker runs the numerical libraries on one thread: workers times their threads would fight for the same cores.
+Every worker runs the numerical libraries on one thread: workers times their threads would fight for the same cores. For that
+reason too, a job that has jobs of its own does them itself, one after the other, whatever engine it asks for.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Literal, TypeVar, get_args
 
 from tqdm import tqdm
@@ -32,6 +37,8 @@ Engine = Literal["serial", "threads", "processes"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+
+_THREAD = threading.local()  # whether this thread is a worker's
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,20 +58,23 @@ def map_jobs(
     The first job that fails stops those that have not begun, and its error is raised here. Raises ValueError for an engine
     that does not exist or less than one worker.
     """
-    if engine not in ENGINES:
-        raise ValueError(suggest("engine", engine, ENGINES))
-    if workers < 1:
-        raise ValueError(f"workers = {workers}: expected at least 1")
-    done = _done(job, items, engine, min(workers, len(items)))
-    return list(tqdm(done, total=len(items), unit=unit, desc=progress, disable=None if progress else True, delay=0.5))
+    with job_pool(engine, workers, len(items)) as pool:
+        results = pool.each(job, items)
+        return list(tqdm(results, total=len(items), unit=unit, desc=progress, disable=None if progress else True, delay=0.5))
 
 
-def _done(job: Callable[[Item], Result], items: Sequence[Item], engine: Engine, workers: int) -> Iterator[Result]:
-    if engine == "serial" or workers <= 1:
-        yield from map(job, items)
-        return
-    with _pool(engine, workers) as pool:
-        futures = [pool.submit(job, item) for item in items]
+class JobPool:
+    """Workers that stay ready between maps; without an executor, the calling thread does the jobs."""
+
+    def __init__(self, executor: Executor | None) -> None:
+        self._executor = executor
+
+    def each(self, job: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """The result of `job` for every item, in the order of the items, each as soon as it and those before it are there."""
+        if self._executor is None:
+            yield from map(job, items)
+            return
+        futures = [self._executor.submit(job, item) for item in items]
         try:
             for future in futures:
                 yield future.result()
@@ -74,17 +84,33 @@ def _done(job: Callable[[Item], Result], items: Sequence[Item], engine: Engine, 
 
 
 @contextmanager
-def _pool(engine: Engine, workers: int) -> Iterator[Executor]:
-    """Workers of one map; kept no longer, because a pool of threads does not survive a fork."""
-    if engine == "threads":
-        with _torch_threads_kept(), ThreadPoolExecutor(workers, initializer=_one_torch_thread) as pool:
-            yield pool
-        return
-    context, before = multiprocessing.get_context("spawn"), dict(os.environ)
-    os.environ.update(ONE_THREAD)  # read by the libraries of each worker as it starts
+def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None = None) -> Iterator[JobPool]:
+    """Workers for many maps, no more of them than `jobs`. Raises ValueError for an unknown engine or less than one worker.
+
+    To be closed before the process forks: a pool of threads does not survive it.
+    """
+    if engine not in ENGINES:
+        raise ValueError(suggest("engine", engine, ENGINES))
+    if workers < 1:
+        raise ValueError(f"workers = {workers}: expected at least 1")
+    workers = workers if jobs is None else min(workers, jobs)
+    if engine == "serial" or workers <= 1 or getattr(_THREAD, "works", False):
+        yield JobPool(None)
+    elif engine == "threads":
+        with _torch_threads_kept(), ThreadPoolExecutor(workers, initializer=_begin_work) as threads:
+            yield JobPool(threads)
+    else:
+        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_work) as processes:
+            yield JobPool(processes)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """What the libraries of a worker process read as it starts."""
+    before = dict(os.environ)
+    os.environ.update(ONE_THREAD)
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_torch_thread) as processes:
-            yield processes
+        yield
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -100,7 +126,8 @@ def _torch_threads_kept() -> Iterator[None]:
             sys.modules["torch"].set_num_threads(threads)
 
 
-def _one_torch_thread() -> None:
-    """torch counts the threads of each of our threads by itself; it is not loaded for this."""
+def _begin_work() -> None:
+    """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded."""
+    _THREAD.works = True
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -12,7 +12,9 @@ too seldom. An end the data do not determine is the parameter's bound.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +24,12 @@ from agents.parameters import Parameter
 from twin.inference.closed_form.likelihood import STEP, Evaluation, MouseLikelihood
 
 CHI2_95 = 3.841458820694124  # 95 % quantile of chi-square with one degree of freedom
-PROFILE_STEPS, PROFILE_TOLERANCE = 8, 0.1  # of the search for an interval's end; tolerance in units of chi-square
-ITERATIONS = 100
-FARTHEST = 20.0  # in unconstrained space: where a bound is as good as reached
+PROFILE_STEPS = 8  # of the search for an interval's end
+PROFILE_TOLERANCE = 0.1  # of that search, in units of chi-square; and of the gradient of the fits along it
+ITERATIONS = 100  # of the optimiser
+FARTHEST = 20.0  # in unconstrained space, where exp(-20) of the way is left to a bound: it is as good as reached
 TOLERANCE = 1e-3  # of the gradient of the log-likelihood over unconstrained values, where a gain of 2 is one standard error
-STEEP = 1e12  # stands for a likelihood of zero, where a step of the optimiser went astray
+STEEP = 1e12  # nll given to the optimiser where the likelihood is zero or not a number: a step there is taken back
 
 
 class Prior(NamedTuple):
@@ -45,7 +48,7 @@ class Optimum(NamedTuple):
 
     free: np.ndarray  # (F,) unconstrained
     theta: np.ndarray  # (P,) natural
-    nll: float  # less the log-prior
+    nll: float  # minus the log-prior, if there is a prior
     information: np.ndarray  # (F, F) of `free`
     converged: bool
 
@@ -59,7 +62,7 @@ class Problem:
     columns: list[int]
     prior: Prior | None = None
 
-    @property
+    @cached_property
     def parameters(self) -> list[Parameter]:
         """Those of the columns."""
         every = list(self.likelihood.layout.columns.values())
@@ -87,53 +90,116 @@ class Problem:
             information = information + np.diag(precision)
         return theta, Evaluation(nll, gradient, information)
 
-    def maximise(self, start: np.ndarray, covariance: np.ndarray | None = None, tolerance: float = TOLERANCE) -> Optimum:
-        """BFGS from unconstrained values (F,); `covariance` (F, F) is a guess of theirs, if there is one."""
+    def maximise(
+        self,
+        start: np.ndarray,
+        tolerance: float = TOLERANCE,
+        covariance: np.ndarray | None = None,
+        scaled: bool = False,
+    ) -> Optimum:
+        """BFGS from unconstrained values (F,) until the gradient is below `tolerance`.
+
+        Its first guess of their covariance is `covariance` (F, F), or if `scaled` what the information at the start stands for,
+        or the identity.
+        """
+        known: dict[bytes, tuple[np.ndarray, Evaluation]] = {}  # the optimiser starts and ends where it has been
+
+        def at(free: np.ndarray) -> tuple[np.ndarray, Evaluation]:
+            key = free.tobytes()
+            if key not in known:
+                known[key] = self.evaluate(free)
+            return known[key]
+
         free, converged = start, True
         if self.columns:
+            if scaled:
+                covariance = inverse(at(start)[1].information)
             options = {"gtol": tolerance, "maxiter": ITERATIONS} | ({} if covariance is None else {"hess_inv0": covariance})
             with np.errstate(all="ignore"):  # line searches that strayed are judged by their result
-                found = minimize(self._objective, start, jac=True, method="BFGS", options=options)
+                found = minimize(lambda values: _objective(values, at), start, jac=True, method="BFGS", options=options)
             free, converged = found.x, bool(np.abs(found.jac).max() < 100 * tolerance)
-        theta, value = self.evaluate(free)
+        theta, value = at(free)
         return Optimum(free, theta, value.nll, value.information, converged)
 
-    def _objective(self, free: np.ndarray) -> tuple[float, np.ndarray]:
-        if np.abs(free).max() > FARTHEST:
-            return STEEP, np.zeros_like(free)
-        _, value = self.evaluate(free)
-        if not (np.isfinite(value.nll) and np.isfinite(value.gradient).all()):
-            return STEEP, np.zeros_like(free)
-        return value.nll, value.gradient
-
     def interval_end(self, best: Optimum, j: int, sign: int) -> float:
-        """Unconstrained end of the profile-likelihood interval of the j-th column, below (sign -1) or above (+1)."""
-        others = [i for i in range(len(self.columns)) if i != j]
-        information = best.information
-        covariance = inverse(information[np.ix_(others, others)])
-        along = -covariance @ information[others, j]
-        curvature = information[j, j] + information[j, others] @ along
-        distance = np.sqrt(CHI2_95 / curvature) if curvature > 0 else 2.0
-        starts, inside, outside = [best.free[others]], 0.0, np.inf
+        """Unconstrained end of the profile-likelihood interval of the j-th column, below (sign -1) or above (+1).
+
+        The root of the likelihood's drop grows almost in proportion to the distance, so each drop tells the next distance.
+        """
+        profile = Profile(self, best, j, sign)
+        distance, inside, outside = profile.wald_distance, 0.0, np.inf
+        starts = [best.free[profile.others]]
         for _ in range(PROFILE_STEPS):
-            distance = min(distance, abs(sign * FARTHEST - best.free[j]))
-            end = best.free[j] + sign * distance
-            base = best.theta.copy()
-            base[self.columns[j]] = self.parameters[j].natural(end)
-            rest = Problem(self.likelihood, base, [self.columns[i] for i in others], self.prior and self.prior.without(j))
-            profile = min((rest.maximise(s, covariance, PROFILE_TOLERANCE) for s in starts), key=lambda found: found.nll)
-            own = 0.0 if self.prior is None else 0.5 * self.prior.precision[j] * (end - self.prior.mean[j]) ** 2
-            drop = 2 * (profile.nll + own - best.nll)
-            if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (abs(end) >= FARTHEST and drop < CHI2_95):
+            distance = min(distance, profile.farthest)
+            drop, others = profile.drop(distance, starts)
+            if abs(drop - CHI2_95) < PROFILE_TOLERANCE or (distance >= profile.farthest and drop < CHI2_95):
                 break
             if drop < CHI2_95:
-                inside, starts = distance, [profile.free]
+                inside, starts = distance, [others]
             else:  # with noise, a fit from outside alone may be stuck where a rate or a noise is 0
-                outside, starts = distance, [*(starts[:1] if self.likelihood.noise else []), profile.free]
+                outside, starts = distance, [*(starts[:1] if self.likelihood.noise else []), others]
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
             if not inside < distance < outside:
                 distance = 0.5 * (inside + outside)
-        return end
+        return float(best.free[j] + sign * distance)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The likelihood of one mouse along its j-th value, from the optimum to one side; the others are fitted anew everywhere."""
+
+    problem: Problem
+    best: Optimum
+    j: int
+    sign: int
+
+    @property
+    def others(self) -> list[int]:
+        """The values that are fitted anew."""
+        return [i for i in range(len(self.problem.columns)) if i != self.j]
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Of the others given the j-th, (F - 1, F - 1), by the information."""
+        return inverse(self.best.information[np.ix_(self.others, self.others)])
+
+    @property
+    def wald_distance(self) -> float:
+        """Where the interval would end if the likelihood were quadratic."""
+        information = self.best.information
+        across = information[self.others, self.j]
+        curvature = information[self.j, self.j] - across @ self.covariance @ across
+        return float(np.sqrt(CHI2_95 / curvature)) if curvature > 0 else 2.0
+
+    @property
+    def farthest(self) -> float:
+        """Distance at which the j-th value is as good as on its bound."""
+        return float(abs(self.sign * FARTHEST - self.best.free[self.j]))
+
+    def drop(self, distance: float, starts: list[np.ndarray]) -> tuple[float, np.ndarray]:
+        """Twice the log-likelihood lost at a distance, and the others there (F - 1,); they are looked for from each start."""
+        end = self.best.free[self.j] + self.sign * distance
+        rest, own = self._given(end)
+        found = min((rest.maximise(s, PROFILE_TOLERANCE, self.covariance) for s in starts), key=lambda o: o.nll)
+        return 2 * (found.nll + own - self.best.nll), found.free
+
+    def _given(self, end: float) -> tuple[Problem, float]:
+        """The problem of the others where the j-th value is `end`, and what the prior of the j-th adds to its nll."""
+        problem, prior = self.problem, self.problem.prior
+        base = self.best.theta.copy()
+        base[problem.columns[self.j]] = problem.parameters[self.j].natural(end)
+        rest = Problem(problem.likelihood, base, [problem.columns[i] for i in self.others], prior and prior.without(self.j))
+        return rest, 0.0 if prior is None else 0.5 * float(prior.precision[self.j] * (end - prior.mean[self.j]) ** 2)
+
+
+def _objective(free: np.ndarray, at: Callable[[np.ndarray], tuple[np.ndarray, Evaluation]]) -> tuple[float, np.ndarray]:
+    """What BFGS minimises, and its gradient."""
+    if np.abs(free).max() > FARTHEST:
+        return STEEP, np.zeros_like(free)
+    value = at(free)[1]
+    if not (np.isfinite(value.nll) and np.isfinite(value.gradient).all()):
+        return STEEP, np.zeros_like(free)
+    return value.nll, value.gradient
 
 
 def inverse(information: np.ndarray) -> np.ndarray:

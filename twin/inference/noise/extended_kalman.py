@@ -40,7 +40,7 @@ from agents.neural.networks import DNNRule, NeuralState
 from agents.neural.settings import NetworkSettings
 from twin.data.trials import Trials
 from twin.inference.neural.trainer import History, Trainer
-from twin.inference.noise.laplace_smoother import Choices, smooth
+from twin.inference.noise.laplace_smoother import ObservedChoices, smooth
 from twin.inference.noise.levels import FLATTENING, START, Chains, Noise, fit_noise
 from twin.inference.noise.linearised import noise_variance
 from twin.inference.settings import TrainSettings
@@ -124,7 +124,7 @@ def train_noisy(
     noise, trained = Noise(*(np.full(k, sd) for sd in START)), without_learning(rule)
     for _ in range(ROUNDS):
         tracked = track(trained, trials, weights, noise)
-        noise = fit_noise(chains(trials, weights, tracked), noise).noise
+        noise = fit_noise(chains(trials, weights, tracked), noise)
         tracked = track(trained, trials, weights, noise)
         trainer = Trainer(rule, trials, settings, known, start=weights)
         gain, seen = (a.to(trainer.batch.x) for a in (tracked.gain, tracked.seen))
@@ -152,7 +152,7 @@ def smooth_tracked(trials: Trials, tracked: Tracked, noise: Noise) -> np.ndarray
     out, variance = np.full(trials.x.shape, np.nan), noise_variance(trials.new_session, *noise)
     slope, shift, mean = (a.numpy() for a in (tracked.slope, tracked.shift, tracked.mean))
     for m, n in enumerate(trials.lengths):
-        data = Choices(trials.x[m, :n], trials.choice[m, :n], variance[m, :n], np.zeros(2))
+        data = ObservedChoices(trials.x[m, :n], trials.choice[m, :n], variance[m, :n], np.zeros(2))
         dynamics = slope[m, :n], shift[m, :n]
         out[m, :n] = smooth(data, mean[m, :n], lambda path, dynamics=dynamics: dynamics).path  # type: ignore[misc]
     return out

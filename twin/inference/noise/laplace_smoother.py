@@ -28,15 +28,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-STEPS = 60
+STEPS = 60  # of Newton's method
 TOLERANCE = 1e-10  # largest change of a weight at which the path counts as found
-HALVINGS = 6
+HALVINGS = 6  # of a step that lowers the posterior
 
 Dynamics = tuple[np.ndarray, np.ndarray]  # A (T, K, K) and b (T, K) from each trial to the next
 compiled = njit(cache=True, nogil=True)
 
 
-class Choices(NamedTuple):
+class ObservedChoices(NamedTuple):
     """What one mouse did, and how noisy its weights are."""
 
     x: np.ndarray  # (T, K)
@@ -69,49 +69,65 @@ def choice_terms(logit: float, choice: int, lapses: np.ndarray) -> tuple:
     return math.log(q), -slope / q, slope * slope / (p * q)
 
 
+class NewtonStep(NamedTuple):
+    """What one step finds, and what its backward pass needs of the forward pass; filled in place."""
+
+    path: np.ndarray  # (T, K) the new one
+    covariance: np.ndarray  # (T, K, K)
+    across: np.ndarray  # (T, K, K) as in Smoothed
+    prior: np.ndarray  # (T, K, K) covariance of the weights before each choice, given the choices before it
+    innovation: np.ndarray  # (T,) of the logit, times its precision
+    precision: np.ndarray  # (T,) of the innovation: the inverse of its variance
+
+    @classmethod
+    def empty(cls, n: int, k: int) -> NewtonStep:
+        """Of N trials and K weights, to be filled."""
+        blocks = (n, k, k)
+        return cls(np.empty((n, k)), np.empty(blocks), np.empty(blocks), np.empty(blocks), np.empty(n), np.empty(n))
+
+
 @compiled
-def newton_step(
-    data: Any,
-    slope: np.ndarray,
-    shift: np.ndarray,
-    path: np.ndarray,
-    new: np.ndarray,
-    covariance: np.ndarray,
-    across: np.ndarray,
-) -> float:
-    """One step from `path` (T, K), whose row 0 is known; fills `new`, `covariance`, `across`, and returns the evidence."""
+def forward(data: Any, slope: np.ndarray, shift: np.ndarray, path: np.ndarray, step: Any) -> float:
+    """Kalman filter around `path`: means, covariances and innovations before each choice; returns the evidence."""
     x, choice, variance, lapses = data
-    n, k = x.shape
-    pull, stiff, prior, evidence = np.empty(n), np.empty(n), np.zeros((n, k, k)), 0.0
-    m = path[0].copy()
-    for t in range(n):  # forward: mean and covariance before the choice
-        new[t] = m
-        before = prior[t] @ x[t]
+    evidence, mean = 0.0, path[0].copy()
+    step.prior[0] = 0.0
+    for t in range(x.shape[0]):
+        step.path[t] = mean
+        before = step.prior[t] @ x[t]
         spread, logit = x[t] @ before, path[t] @ x[t]
         log_p, gradient, curvature = choice_terms(logit, choice[t], lapses)
-        ahead, widened = logit - m @ x[t], 1.0 + curvature * spread
+        ahead, widened = logit - mean @ x[t], 1.0 + curvature * spread
         evidence += log_p - 0.5 * math.log(widened)
         evidence += 0.5 * (gradient * gradient * spread - 2.0 * gradient * ahead - curvature * ahead * ahead) / widened
-        pull[t], stiff[t] = (gradient + curvature * ahead) / widened, curvature / widened
-        after = prior[t] - stiff[t] * np.outer(before, before)
-        across[t] = after @ slope[t].T
-        if t + 1 < n:
-            m = slope[t] @ (m + before * pull[t]) + shift[t]
-            prior[t + 1] = slope[t] @ across[t] + np.diag(variance[t])
-    force, tension = np.zeros(k), np.zeros((k, k))
-    for t in range(n - 1, -1, -1):  # backward: adjoint of the mean, and its information
-        kept = np.eye(k) - stiff[t] * np.outer(prior[t] @ x[t], x[t])
-        across[t] = across[t] @ (np.eye(k) - tension @ prior[t + 1]) if t + 1 < n else np.zeros((k, k))
-        force = kept.T @ (slope[t].T @ force) + x[t] * pull[t]
-        tension = kept.T @ (slope[t].T @ tension @ slope[t]) @ kept + stiff[t] * np.outer(x[t], x[t])
-        new[t] += prior[t] @ force
-        covariance[t] = prior[t] - prior[t] @ tension @ prior[t]
+        step.innovation[t] = (gradient + curvature * ahead) / widened
+        step.precision[t] = curvature / widened
+        after = step.prior[t] - step.precision[t] * np.outer(before, before)
+        step.across[t] = after @ slope[t].T
+        if t + 1 < x.shape[0]:
+            mean = slope[t] @ (mean + before * step.innovation[t]) + shift[t]
+            step.prior[t + 1] = slope[t] @ step.across[t] + np.diag(variance[t])
     return evidence
 
 
 @compiled
+def backward(x: np.ndarray, slope: np.ndarray, step: Any) -> None:
+    """Bryson-Frazier recursion: path and covariances given all choices, by the adjoint of the mean and its information."""
+    n, k = x.shape
+    adjoint, information = np.zeros(k), np.zeros((k, k))
+    for t in range(n - 1, -1, -1):
+        prior = step.prior[t]
+        kept = np.eye(k) - step.precision[t] * np.outer(prior @ x[t], x[t])
+        step.across[t] = step.across[t] @ (np.eye(k) - information @ step.prior[t + 1]) if t + 1 < n else np.zeros((k, k))
+        adjoint = kept.T @ (slope[t].T @ adjoint) + x[t] * step.innovation[t]
+        information = kept.T @ (slope[t].T @ information @ slope[t]) @ kept + step.precision[t] * np.outer(x[t], x[t])
+        step.path[t] += prior @ adjoint
+        step.covariance[t] = prior - prior @ information @ prior
+
+
+@compiled
 def log_posterior(data: Any, slope: np.ndarray, shift: np.ndarray, path: np.ndarray) -> float:
-    """Log-density of a path and its choices, less a constant; weights without noise count as following exactly."""
+    """Log-density of a path and its choices, minus a constant; weights without noise count as following exactly."""
     x, choice, variance, lapses = data
     total = 0.0
     for t in range(x.shape[0]):
@@ -124,21 +140,21 @@ def log_posterior(data: Any, slope: np.ndarray, shift: np.ndarray, path: np.ndar
     return total
 
 
-def smooth(data: Choices, start: np.ndarray, dynamics: Callable[[np.ndarray], Dynamics]) -> Smoothed:
+def smooth(data: ObservedChoices, start: np.ndarray, dynamics: Callable[[np.ndarray], Dynamics]) -> Smoothed:
     """Smooth the weights of one mouse.
 
     `start` (T, K) is a path to begin with, its first row the known initial weights; `dynamics(path)` gives A and b.
     """
     path = np.ascontiguousarray(start, float)
-    new, shape = np.empty_like(path), (*path.shape, path.shape[1])
-    covariance, across = np.empty(shape), np.empty(shape)
+    step = NewtonStep.empty(*path.shape)
     slope, shift = dynamics(path)
     reached = log_posterior(data, slope, shift, path)
     for _ in range(STEPS):
-        evidence = newton_step(data, slope, shift, path, new, covariance, across)
-        change = new - path
+        evidence = forward(data, slope, shift, path, step)
+        backward(data.x, slope, step)
+        change = step.path - path
         if np.abs(change).max() < TOLERANCE:
-            return Smoothed(new, covariance, across, evidence, True)
+            return Smoothed(step.path, step.covariance, step.across, evidence, True)
         for halving in range(HALVINGS):
             candidate = path + change / 2**halving
             slope, shift = dynamics(candidate)
@@ -146,4 +162,4 @@ def smooth(data: Choices, start: np.ndarray, dynamics: Callable[[np.ndarray], Dy
             if value >= reached - 1e-9 * abs(reached):
                 break
         path, reached = candidate, value
-    return Smoothed(path, covariance, across, evidence, False)
+    return Smoothed(path, step.covariance, step.across, evidence, False)

@@ -2,19 +2,18 @@
 
     w_{t+1} = A_t w_t + b_t + rate_r x_t (y_t - p_t) + N(0, trial_noise^2),   + N(0, day_noise^2) between sessions
 
-A and b are a rule's tangent along a filtered path (`tracking`). Levels are shared by all mice. The likelihood is that of an
-extended Kalman filter: p = sigmoid(k w . x), k = (1 + pi/8 Var(w . x))^-1/2 (MacKay 1992, Neural Comput 4:720).
+A and b are a rule's tangent along a filtered path (`extended_kalman`). Levels are shared by all mice. The likelihood is that of
+an extended Kalman filter: p = sigmoid(k w . x), k = (1 + pi/8 Var(w . x))^-1/2 (MacKay 1992, Neural Comput 4:720).
 
 What the filter adds to the weights after a choice, gain (y - p), is just what a learning rule may add, so a rule that was
-fitted without noise, or with too little, stands in for it. Therefore the rates of x (y - p) after errors and after rewards are
-free here too. Without them the noise of the setting of Table 4 (100 mice, noise a) came out as .59 a in a first round and .79 a
-in a third; with them as 1.05 a and 1.03 a.
+fitted without noise, or with too little, stands in for it, and the noise would be found too small. Therefore the rates of
+x (y - p) after errors and after rewards are free here too.
 """
 
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from scipy.optimize import minimize
 
 from agents.policy import evidence, sigmoid
 from envs.compiled import kernel
+from twin.engine import job_pool
 
 FLATTENING = math.pi / 8
 LEAST_NOISE, MOST_NOISE = 1e-4, 3.0
@@ -51,98 +51,111 @@ class Chains(NamedTuple):
     start: np.ndarray  # (M, K) initial weights
 
 
-@kernel
-def advance(
-    m: Any, c: Any, slope: Any, shift: Any, x: Any, rates: Any, error: float, steepness: float, out: Any, wide: Any
-) -> None:
-    """Mean m (K,) and covariance c (K, K) after a trial, in place; the rates add rate x (y - p) to the linear chain."""
-    n = x.shape[0]
-    for k in range(n):
-        out[k] = shift[k] + rates[k] * x[k] * error
-        for j in range(n):
-            out[k] += slope[k, j] * m[j]
-            wide[k, j] = 0.0
-            for i in range(n):
-                wide[k, j] += (slope[k, i] - rates[k] * x[k] * steepness * x[i]) * c[i, j]
-    for k in range(n):
-        m[k] = out[k]
-        for j in range(n):
-            c[k, j] = 0.0
-            for i in range(n):
-                c[k, j] += wide[k, i] * (slope[j, i] - rates[j] * x[j] * steepness * x[i])
+class ChainState(NamedTuple):
+    """One mouse's weights under the filter, changed in place, and room for one trial."""
+
+    mean: np.ndarray  # (K,)
+    covariance: np.ndarray  # (K, K)
+    with_logit: np.ndarray  # (K,) covariance of weights and logit
+    moved: np.ndarray  # (K,) mean after the trial
+    half: np.ndarray  # (K, K) slope of the trial times the covariance
+
+    @classmethod
+    def empty(cls, k: int) -> ChainState:
+        """Of K weights, to be filled."""
+        return cls(np.empty(k), np.empty((k, k)), np.empty(k), np.empty(k), np.empty((k, k)))
 
 
 @kernel
-def chain_log_likelihood(chains: Any, mouse: int, variance: Any, rates: Any, room: Any) -> float:
+def correct(state: Any, x: Any, choice: int) -> float:
+    """Correct the weights by a choice, in place; log-probability of it."""
+    n, spread = x.shape[0], 0.0
+    for k in range(n):
+        state.with_logit[k] = 0.0
+        for j in range(n):
+            state.with_logit[k] += state.covariance[k, j] * x[j]
+        spread += state.with_logit[k] * x[k]
+    flat = 1.0 / math.sqrt(1.0 + FLATTENING * spread)
+    p = sigmoid(flat * evidence(state.mean, x))
+    for k in range(n):
+        state.mean[k] += flat * state.with_logit[k] * (choice - p)
+        for j in range(n):
+            state.covariance[k, j] -= flat * flat * p * (1.0 - p) * state.with_logit[k] * state.with_logit[j]
+    return math.log(max(p if choice == 1 else 1.0 - p, 1e-300))
+
+
+@kernel
+def advance(state: Any, slope: Any, shift: Any, x: Any, rates: Any, choice: int) -> None:
+    """Weights after a trial, in place; the rates (K,) add rate x (y - p) to the linear chain."""
+    n, error, steepness = x.shape[0], 0.0, 0.0
+    if choice >= 0:
+        p = sigmoid(evidence(state.mean, x))
+        error, steepness = choice - p, p * (1.0 - p)
+    for k in range(n):
+        state.moved[k] = shift[k] + rates[k] * x[k] * error
+        for j in range(n):
+            state.moved[k] += slope[k, j] * state.mean[j]
+            state.half[k, j] = 0.0
+            for i in range(n):
+                state.half[k, j] += (slope[k, i] - rates[k] * x[k] * steepness * x[i]) * state.covariance[i, j]
+    for k in range(n):
+        state.mean[k] = state.moved[k]
+        for j in range(n):
+            state.covariance[k, j] = 0.0
+            for i in range(n):
+                state.covariance[k, j] += state.half[k, i] * (slope[j, i] - rates[j] * x[j] * steepness * x[i])
+
+
+@kernel
+def chain_log_likelihood(chains: Any, mouse: int, variance: Any, rates: Any, state: Any) -> float:
     """Log-probability of one mouse's choices, each given those before it.
 
-    variance (2, K) of the trial and the day noise; rates (2, K) after errors and after rewards; room (2K + 3, K).
+    variance (2, K) of the trial and the day noise; rates (2, K) after errors and after rewards; `state` is a ChainState.
     """
     n, total = chains.x.shape[2], 0.0
-    c, wide, m, out, before = room[:n], room[n : 2 * n], room[2 * n], room[2 * n + 1], room[2 * n + 2]
-    c[:] = 0.0
-    for k in range(n):
-        m[k] = chains.start[mouse, k]
+    state.covariance[:] = 0.0
+    state.mean[:] = chains.start[mouse]
     for t in range(chains.lengths[mouse]):
         x, choice = chains.x[mouse, t], chains.choice[mouse, t]
-        spread, logit, error, steepness = 0.0, 0.0, 0.0, 0.0
-        for k in range(n):
-            c[k, k] += variance[1, k] if chains.new_session[mouse, t] and t > 0 else 0.0
-            before[k] = 0.0
-        for k in range(n):
-            logit += m[k] * x[k]
-            for j in range(n):
-                before[k] += c[k, j] * x[j]
-            spread += before[k] * x[k]
-        if choice >= 0:
-            flat = 1.0 / math.sqrt(1.0 + FLATTENING * spread)
-            p = sigmoid(flat * logit)
-            if chains.counts[mouse, t]:
-                total += math.log(max(p if choice == 1 else 1.0 - p, 1e-300))
+        if chains.new_session[mouse, t] and t > 0:
             for k in range(n):
-                m[k] += flat * before[k] * (choice - p)
-                for j in range(n):
-                    c[k, j] -= flat * flat * p * (1.0 - p) * before[k] * before[j]
-            q = sigmoid(evidence(m, x))
-            error, steepness = choice - q, q * (1.0 - q)
-        advance(
-            m, c, chains.slope[mouse, t], chains.shift[mouse, t], x, rates[chains.reward[mouse, t]], error, steepness, out, wide
-        )
+                state.covariance[k, k] += variance[1, k]
+        if choice >= 0:
+            log_p = correct(state, x, choice)
+            if chains.counts[mouse, t]:
+                total += log_p
+        advance(state, chains.slope[mouse, t], chains.shift[mouse, t], x, rates[chains.reward[mouse, t]], choice)
         for k in range(n):
-            c[k, k] += variance[0, k]
+            state.covariance[k, k] += variance[0, k]
     return total
 
 
-class NoiseFit(NamedTuple):
-    """The most likely noise."""
-
-    noise: Noise
-    rates: np.ndarray  # (2, K) of what rule and gains leave over, after errors and after rewards: 0 once they agree
-    log_likelihood: float  # per trial
-
-
-def fit_noise(chains: Chains, noise: Noise) -> NoiseFit:
-    """Noise levels of highest likelihood on linearised chains, beginning from `noise`."""
+def fit_noise(chains: Chains, start: Noise) -> Noise:
+    """Noise levels of highest likelihood on linearised chains, beginning from `start`."""
     nights, k = bool(chains.new_session[:, 1:].any()), chains.x.shape[2]
-    counted, groups = chains.counts.sum(), np.array_split(np.arange(len(chains.x)), torch.get_num_threads())
-
-    def parts(free: np.ndarray) -> tuple[Noise, np.ndarray]:
-        sd = np.exp(free[: -2 * k]).reshape(-1, k)
-        return Noise(sd[0], sd[1] if nights else np.zeros(k)), free[-2 * k :].reshape(2, k)
-
-    def objective(free: np.ndarray) -> float:
-        levels, rates = parts(free)
-
-        def of_group(mice: np.ndarray) -> float:
-            room = np.empty((2 * k + 3, k))
-            return sum(chain_log_likelihood(chains, m, np.square(levels), rates, room) for m in mice)
-
-        return -sum(pool.map(of_group, groups)) / counted
-
-    levels = [np.clip(sd, least, MOST_NOISE) for sd, least in zip(noise, LEAST_START, strict=True)]
+    groups = np.array_split(np.arange(len(chains.x)), torch.get_num_threads())
+    levels = [np.clip(sd, least, MOST_NOISE) for sd, least in zip(start, LEAST_START, strict=True)]
     sd = np.log(np.concatenate(levels[: 1 + nights]))
     bounds = [(math.log(LEAST_NOISE), math.log(MOST_NOISE))] * len(sd) + [(-1.0, 1.0)] * (2 * k)
     options = {"ftol": 1e-10, "gtol": 1e-7, "maxiter": 40}
-    with ThreadPoolExecutor(len(groups)) as pool:
+
+    with job_pool("threads", len(groups)) as pool:
+
+        def objective(free: np.ndarray) -> float:
+            noise, rates = _parts(free, k, nights)
+            score = partial(_group_log_likelihood, chains=chains, noise=noise, rates=rates)
+            return -sum(pool.each(score, groups)) / chains.counts.sum()
+
         found = minimize(objective, np.append(sd, np.zeros(2 * k)), method="L-BFGS-B", bounds=bounds, options=options)
-    return NoiseFit(*parts(found.x), -float(found.fun))
+    return _parts(found.x, k, nights)[0]
+
+
+def _parts(free: np.ndarray, k: int, nights: bool) -> tuple[Noise, np.ndarray]:
+    """Noise levels and rates (2, K) that the optimiser's values stand for."""
+    sd = np.exp(free[: -2 * k]).reshape(-1, k)
+    return Noise(sd[0], sd[1] if nights else np.zeros(k)), free[-2 * k :].reshape(2, k)
+
+
+def _group_log_likelihood(mice: np.ndarray, chains: Chains, noise: Noise, rates: np.ndarray) -> float:
+    state = ChainState.empty(chains.x.shape[2])
+    return sum(chain_log_likelihood(chains, m, np.square(noise), rates, state) for m in mice)

@@ -15,7 +15,7 @@ from envs.compiled import loop
 from twin.data.trials import Trials
 from twin.inference.closed_form.likelihood import STEP, sigmoid
 from twin.inference.noise.assumed_density import FilteredLikelihood
-from twin.inference.noise.laplace_smoother import Choices, Dynamics, Smoothed, smooth
+from twin.inference.noise.laplace_smoother import Dynamics, ObservedChoices, Smoothed, smooth
 
 
 @lru_cache(maxsize=64)
@@ -25,7 +25,7 @@ def _compile_along(rule: Rule) -> Callable[..., None]:
 
     @loop
     def along(
-        x: Any, choice: Any, reward: Any, memory: Any, theta: Any, path: Any, stepped: int, step: complex, after: Any
+        x: Any, choice: Any, reward: Any, memory: Any, rule_parameters: Any, path: Any, stepped: int, step: complex, after: Any
     ) -> None:
         for t in range(x.shape[0]):
             logit = 0.0j
@@ -35,7 +35,7 @@ def _compile_along(rule: Rule) -> Callable[..., None]:
                     memory.weights[k] += step
                 logit += memory.weights[k] * x[t, k]
             if choice[t] >= 0:
-                learn(memory, float(choice[t]), float(reward[t]), sigmoid(logit)[0], theta)
+                learn(memory, float(choice[t]), float(reward[t]), sigmoid(logit)[0], rule_parameters)
             memory.critic[0] = memory.critic[0].real
             for k in range(x.shape[1]):
                 after[t, k] = memory.weights[k]
@@ -54,19 +54,21 @@ def noise_variance(new_session: np.ndarray, trial_noise: np.ndarray, day_noise: 
 
 def smooth_rule(trials: Trials, mouse: int, layout: Layout, theta: np.ndarray) -> Smoothed:
     """Smooth the weights of one mouse whose parameters are theta (P,), noise levels among them."""
-    n, u = int(trials.lengths[mouse]), layout.unpack(np.asarray(theta, float)[None])
-    x, choice = np.ascontiguousarray(trials.x[mouse, :n]), trials.choice[mouse, :n].copy()
-    variance = noise_variance(trials.new_session[mouse, :n], u.trial_noise[0], u.day_noise[0])
+    likelihood = FilteredLikelihood(trials, mouse, layout)
+    observed = likelihood.trials
+    parts = likelihood.parts(np.asarray(theta, float))
+    variance = noise_variance(observed.new_session, parts.trial_noise, parts.day_noise)
     along = _compile_along(layout.rule)
 
     def dynamics(path: np.ndarray) -> Dynamics:
-        after, slope = np.empty(path.shape, complex), np.empty((*path.shape, path.shape[1]))
+        after = np.empty(path.shape, complex)
+        slope = np.empty((*path.shape, path.shape[1]))
         for k in range(path.shape[1]):
             memory = new_memory(layout.rule, path[0].astype(complex))
-            parameters = u.rule_parameters[0].astype(complex)
-            along(x, choice, trials.reward[mouse, :n], memory, parameters, path, k, 1j * STEP, after)
+            parameters = parts.rule_parameters.astype(complex)
+            along(observed.x, observed.choice, observed.reward, memory, parameters, path, k, 1j * STEP, after)
             slope[:, :, k] = after.imag / STEP
         return slope, after.real - np.einsum("tij,tj->ti", slope, path)
 
-    start = FilteredLikelihood(trials, mouse, layout).run(theta)[0].real
-    return smooth(Choices(x, choice, variance, u.lapses[0]), start, dynamics)
+    data = ObservedChoices(observed.x, observed.choice, variance, parts.lapses)
+    return smooth(data, likelihood.run(theta)[0], dynamics)

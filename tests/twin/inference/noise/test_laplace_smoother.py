@@ -20,8 +20,8 @@ from twin.inference.fit import fit
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.noise.extended_kalman import chains, track
-from twin.inference.noise.laplace_smoother import Choices, smooth
-from twin.inference.noise.levels import Noise, chain_log_likelihood
+from twin.inference.noise.laplace_smoother import ObservedChoices, smooth
+from twin.inference.noise.levels import ChainState, Noise, chain_log_likelihood
 from twin.inference.noise.linearised import smooth_rule
 from twin.simulation import simulate
 
@@ -55,11 +55,11 @@ def chain(seed: int = 0, n: int = 30, k: int = 2) -> tuple:
     draw = np.random.default_rng(seed)
     choice = draw.integers(0, 2, n).astype(np.int8)
     choice[5] = -1
-    data = Choices(draw.standard_normal((n, k)), choice, draw.uniform(0.01, 0.2, (n, k)), np.zeros(2))
+    data = ObservedChoices(draw.standard_normal((n, k)), choice, draw.uniform(0.01, 0.2, (n, k)), np.zeros(2))
     return data, np.eye(k) + 0.1 * draw.standard_normal((n, k, k)), 0.1 * draw.standard_normal((n, k)), draw.standard_normal(k)
 
 
-def dense(data: Choices, slope: np.ndarray, shift: np.ndarray, w0: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def dense(data: ObservedChoices, slope: np.ndarray, shift: np.ndarray, w0: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Path, covariance of all weights but the first, and Laplace evidence by Newton's method on the whole Hessian."""
     (n, k), seen = data.x.shape, data.choice >= 0
     size = (n - 1) * k
@@ -203,7 +203,7 @@ def test_gains_chain_and_training_agree_on_the_likelihood(kind, noisy_mouse):
         logits, path = unroll(rule.double(), batch, torch.as_tensor(w0))
     assert path.numpy() == pytest.approx(tracked.mean.numpy(), abs=1e-9)
     log_p = -torch.nn.functional.softplus(torch.where(batch.choice[..., 0] == 1, -logits, logits)).numpy()
-    likelihood = chain_log_likelihood(chains(trials, w0, tracked), 0, np.square(noise), np.zeros((2, 2)), np.empty((7, 2)))
+    likelihood = chain_log_likelihood(chains(trials, w0, tracked), 0, np.square(noise), np.zeros((2, 2)), ChainState.empty(2))
     assert likelihood == pytest.approx(log_p[trials.mask].sum(), rel=1e-6)
 
 
