@@ -30,14 +30,17 @@ class Rule:
     parameters: tuple[Parameter, ...]
     reference: str
     window: int = 0
+    base_rule_form: bool = False  # update quadratic in p_right, linear in w, no memory: can be the base rule of a network
 
 
 RULES: dict[str, Rule] = {}
 
 
-def _rule(name: str, *parameters: Parameter, reference: str, window: int = 0) -> Callable[[Update], Update]:
+def _rule(
+    name: str, *parameters: Parameter, reference: str, window: int = 0, base_rule_form: bool = False
+) -> Callable[[Update], Update]:
     def register(update: Update) -> Update:
-        RULES[name] = Rule(name, update, parameters, reference, window)
+        RULES[name] = Rule(name, update, parameters, reference, window, base_rule_form)
         return update
 
     return register
@@ -54,28 +57,38 @@ def _baseline(per_weight: bool = False) -> Parameter:
     return Parameter("baseline", 0.0, -10.0, 0.5, "reward", doc, per_weight)
 
 
-@_rule("static", reference="no learning: a Bernoulli GLM")
+@_rule("static", reference="no learning: a Bernoulli GLM", base_rule_form=True)
 def static(w, eligibility, critic, x, choice, reward, p_right):  # type: ignore[no-untyped-def]
     return w, eligibility, critic
 
 
-@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS")
+@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS", base_rule_form=True)
 def reinforce(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     return w + rate * reward * (choice - p_right) * x, eligibility, critic
 
 
-@_rule("reinforce-baseline", _rate(), _baseline(), reference="Ashwood et al 2020, NeurIPS; Geadah & Pillow 2025")
+@_rule(
+    "reinforce-baseline",
+    _rate(),
+    _baseline(),
+    reference="Ashwood et al 2020, NeurIPS; Geadah & Pillow 2025",
+    base_rule_form=True,
+)
 def reinforce_baseline(w, eligibility, critic, x, choice, reward, p_right, rate, baseline):  # type: ignore[no-untyped-def]
     return w + rate * (reward - baseline) * (choice - p_right) * x, eligibility, critic
 
 
-@_rule("reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS")
+@_rule(
+    "reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS", base_rule_form=True
+)
 def reward_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     correct_sign = (2.0 * choice - 1.0) * (2.0 * reward - 1.0)
     return w + rate * correct_sign * p_right * (1.0 - p_right) * x / 0.5, eligibility, critic
 
 
-@_rule("predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS")
+@_rule(
+    "predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS", base_rule_form=True
+)
 def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     right_is_correct = choice * reward + (1.0 - choice) * (1.0 - reward)
     return w + rate * (right_is_correct - p_right) * x, eligibility, critic
@@ -120,6 +133,7 @@ def learned_critic(w, eligibility, critic, x, choice, reward, p_right, rate, cri
     _baseline(per_weight=True),
     Parameter("forgetting", 0.001, 0.0, 1.0, "per trial", "fraction of the weight lost in each trial", per_weight=True),
     reference="Geadah & Pillow 2025; its trial and day noise are traits of the mouse",
+    base_rule_form=True,
 )
 def full_mouse(w, eligibility, critic, x, choice, reward, p_right, rate_left, rate_right, baseline, forgetting):  # type: ignore[no-untyped-def]
     rate = rate_left + (rate_right - rate_left) * choice

@@ -13,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from twin.data.trials import Trials
+from twin.engine import map_jobs
 from twin.inference.closed_form.rule_fit import RuleFit
 from twin.inference.fit import Fit, fit
-from twin.inference.neural.fit import first_weights, side_by_side
+from twin.inference.neural.fit import first_weights
 from twin.inference.neural.neural_fit import NeuralFit
 
 
@@ -39,7 +40,7 @@ def held_out_scores(
             bar.update()
             return ll.sum(axis=1) / np.maximum(new.mask.sum(axis=1), 1)
 
-        each = np.concatenate(side_by_side([lambda held=held: score(held) for held in parts]))  # type: ignore[misc]
+        each = np.concatenate(map_jobs(score, parts))
     return {"heldout_ll_per_trial": float(each.mean()), "heldout_se": float(each.std(ddof=1) / np.sqrt(mice))}
 
 

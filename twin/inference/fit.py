@@ -20,7 +20,8 @@ from twin.inference.neural.fit import fit_neural
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History
 from twin.inference.noise.levels import Noise
-from twin.inference.settings import NeuralFitSettings, RandomWalkSettings, RuleSettings, find_settings
+from twin.inference.registry import find_settings
+from twin.inference.settings import NeuralFitSettings, RandomWalkSettings, RuleSettings
 
 
 class Fit(Protocol):
@@ -54,7 +55,7 @@ def _fit_closed_form(name: str, trials: Trials, settings: RuleSettings | RandomW
 def fit(
     trials: Trials, model: str, *, initial_weights: np.ndarray | None = None, progress: bool = False, **settings: Any
 ) -> Fit:
-    """Fit a registered model to trials; `settings` are those of `SETTINGS[model]`.
+    """Fit a registered model to trials; `settings` are those of `find_settings(model)`.
 
     `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
     setting, or features that are not finite, naming the mouse.

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from envs.names import suggest
 from twin.cohort import Cohort
-from twin.inference.settings import SETTINGS, find_settings
+from twin.inference.registry import MODELS, find_settings
 from twin.studies.table import NamedProtocol, RunLength, Table, ToStatus, check_target
 
 
@@ -38,8 +38,8 @@ class Inference(BaseModel):
         for name, table in (self.model_extra or {}).items():
             if not isinstance(table, dict):
                 raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
-            if name not in SETTINGS and "model" not in table:
-                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
+            if name not in MODELS and "model" not in table:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *MODELS]))
             settings = find_settings(self.model(name))
             try:
                 settings(**self.settings(name))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from agents.neural.ensemble import Ensemble
-from agents.neural.networks import DNNRule
+from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
@@ -21,7 +21,7 @@ from twin.inference.noise.levels import Noise
 class NeuralFit:
     """One neural rule fitted to all mice together, with each mouse's initial weights."""
 
-    rule: DNNRule | Ensemble
+    rule: NeuralRule | Ensemble
     initial_weights: np.ndarray  # (M, K)
     ids: tuple[str, ...]
     name: str
@@ -44,7 +44,7 @@ class NeuralFit:
         """Log-probability (natural) of each choice given those before it, (M, T), 0 where no trial counts."""
         if self.noise:
             tracked = track(self.rule, trials, self.initial_weights, self.noise)
-            logits = (tracked.mean * tracked.seen).sum(-1).numpy()
+            logits = (tracked.mean * tracked.moderated_x).sum(-1).numpy()
         else:
             logits, _ = self._run(trials)
         return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
@@ -74,6 +74,6 @@ class NeuralFit:
 def neural_update(rule: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """Change of the weights (N, K) by single trials under a neural rule, of mice that remember none before."""
     mice = rule.as_mice(w)
-    p = np.full((len(w), 1), np.nan)  # a neural rule makes its own of the weights and features
+    p = np.full((len(w), 1), np.nan)  # the mice of a neural rule make their own of the weights and features
     after = mice.learn(mice.init(len(w)), x, choice[:, None], reward[:, None], p)
     return after.weights.numpy().astype(float) - w
