@@ -1,4 +1,4 @@
-"""Mice: how they decide and how they learn. Neural rules are in `agents.neural.networks`, which needs torch."""
+"""Mice: how they decide and how they learn. Neural rules are in `agents.neural`, which needs torch."""
 
 from agents.features import FEATURES
 from agents.mouse import Mouse

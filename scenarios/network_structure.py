@@ -1,12 +1,12 @@
-"""What each structure of a neural rule is worth: its error with the structure on and off. The table in `agents/network.py`.
+"""What each structure of a neural rule is worth: its error with the structure on and off.
 
-    python -m scenarios.network_structure --mice 100 --seeds 1 2 3     # a quarter of an hour
-    python -m scenarios.network_structure --mice 1000 --seeds 1        # half an hour
+    python -m scenarios.network_structure --mice 100 --seeds 1 2 3
+    python -m scenarios.network_structure --mice 1000 --seeds 1
 
 The setting is that of Liu, Geadah & Pillow 2025 (arXiv 2509.04661), Fig. 2, `scenarios/paper/fig2.toml`: 500 trials per mouse,
-initial weights known. One truth is the paper's own, a REINFORCE rule, which the default core contains; the other, the gradient
-of the expected reward, it does not. Printed is the error of the update of the stimulus weight on the paper's grid, relative to
-the rms of the true update, a mean over seeds of mice and of networks.
+initial weights known. One truth is the paper's own, a REINFORCE rule, which the default base rule contains; the other, the
+gradient of the expected reward, it does not. Printed is the error of the update of the stimulus weight on the paper's grid,
+relative to the rms of the true update, a mean over seeds of mice and of networks.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from twin.studies.scenario import load
 SCENARIO = Path(__file__).parent / "paper" / "fig2.toml"
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no core": {"core": "static"},
-    "core full-mouse": {"core": "full-mouse"},
+    "no base rule": {"base_rule": "static"},
+    "base rule full-mouse": {"base_rule": "full-mouse"},
     "no mirror symmetry": {"mirror": False},
     "no gradient form": {"gradient_form": False},
     "p not seen": {"probability": False},
@@ -41,12 +41,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "best of 4 restarts": {"restarts": 4},
     "mice held out": {"hold_out": "mice"},
     "weight decay .1": {"weight_decay": 0.1},
-    "none of it": {"core": "static", "mirror": False, "gradient_form": False, "probability": False, "activation": "relu"},
+    "none of it": {"base_rule": "static", "mirror": False, "gradient_form": False, "probability": False, "activation": "relu"},
 }
 
 
 def cohorts(mice: int) -> dict[str, Cohort]:
-    """The paper's mice, and mice of a rule outside the default core's family."""
+    """The paper's mice, and mice of a rule outside the default base rule's family."""
     study = load(SCENARIO, [f"cohort.mice={mice}"])
     assert isinstance(study, CohortStudy)
     paper = study.cohort

@@ -1,1 +1,1 @@
-"""Neural learning rules: their settings, the networks, and what they can be put together to."""
+"""Neural learning rules: their settings, what they have in common, one module for each kind of network, and their registry."""

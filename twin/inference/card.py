@@ -20,7 +20,7 @@ from agents.rules import RULES
 from agents.theta import Layout
 from envs.names import suggest
 from twin.inference.arrays import Array
-from twin.inference.settings import find_settings
+from twin.inference.registry import find_settings
 
 if TYPE_CHECKING:
     from twin.inference.closed_form.rule_fit import RuleFit

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from agents.rules import RULES
 from twin.data.trials import Trials
-from twin.inference.settings import NeuralFitSettings, find_settings
+from twin.inference.registry import find_settings
+from twin.inference.settings import NeuralFitSettings
 
 if TYPE_CHECKING:
     from twin.inference.card import Card
@@ -157,7 +158,7 @@ def check_ids(ids: Sequence[str]) -> None:
 def fit(
     trials: Trials, model: str, *, initial_weights: np.ndarray | None = None, progress: bool = False, **settings: Any
 ) -> Fit:
-    """Fit a registered model to trials; `settings` are those of `SETTINGS[model]`.
+    """Fit a registered model to trials; `settings` are those of `find_settings(model)`.
 
     `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
     setting, a mouse that is there twice, or features that are not finite, naming the mouse.

@@ -11,7 +11,7 @@ from envs.protocols import Protocol, protocol_table
 from envs.table import Table
 from twin.evaluation.status import PATIENCE
 from twin.evaluation.targets import FURTHEST, find_target
-from twin.inference.settings import SETTINGS, find_settings
+from twin.inference.registry import MODELS, find_settings
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
 
@@ -96,8 +96,8 @@ class Inference(BaseModel):
         for name, table in (self.model_extra or {}).items():
             if not isinstance(table, dict):
                 raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
-            if name not in SETTINGS and "model" not in table:
-                raise ValueError(suggest("key", name, [*type(self).model_fields, *SETTINGS]))
+            if name not in MODELS and "model" not in table:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *MODELS]))
             find_settings(self.model(name)).checked(self.settings(name), name)
         for name in self.models:
             find_settings(self.model(name))

@@ -15,11 +15,15 @@ from twin.inference.fit import fit
 from twin.inference.neural.fit import build
 from twin.inference.neural.trainer import Trainer
 from twin.inference.neural.unroll import Batch, unroll
-from twin.inference.settings import NeuralSettings
+from twin.inference.registry import find_settings
 from twin.simulation import simulate
 
 FEATURES = ("stimulus", "bias")
-FORMS = [{"core": "static"}, {"core": "reinforce-baseline"}, {"mirror": False, "gradient_form": False, "inputs": ["side"]}]
+FORMS = [
+    {"base_rule": "static"},
+    {"base_rule": "reinforce-baseline"},
+    {"mirror": False, "gradient_form": False, "inputs": ["side"]},
+]
 
 
 def members(kind: str, **settings) -> list:
@@ -86,7 +90,7 @@ def test_members_and_restarts(small, tmp_path):
 
 def test_the_best_restart_is_kept(small):
     trials = small[2]
-    many = fit(trials, "dnnglm", epochs=2, hidden=6, core="static", restarts=3).histories[0]
+    many = fit(trials, "dnnglm", epochs=2, hidden=6, base_rule="static", restarts=3).histories[0]
     single = [fit_of(trials, seed) for seed in range(3)]
     assert min(many.held_out) == pytest.approx(min(single), abs=1e-6)
     assert len(set(single)) == 3
@@ -94,7 +98,7 @@ def test_the_best_restart_is_kept(small):
 
 def fit_of(trials, seed: int) -> float:
     """Held-out score of the network of a seed, trained in the order and judged on the blocks of seed 0."""
-    settings = NeuralSettings(epochs=2, hidden=6, core="static")
+    settings = find_settings("dnnglm")(epochs=2, hidden=6, base_rule="static")
     rule = build("dnnglm", trials.features, settings, seed)
     history = Trainer(rule, trials, settings).run()
     return history.held_out[history.best]

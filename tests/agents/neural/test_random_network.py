@@ -26,7 +26,7 @@ FAST = {"seed": 2, "hidden": 12}
 
 @pytest.fixture(scope="module")
 def rules():
-    return {seed: random_rule(RandomNetwork(seed=seed, core="reinforce"), SEEN) for seed in (0, 1, 3)}
+    return {seed: random_rule(RandomNetwork(seed=seed, base_rule="reinforce"), SEEN) for seed in (0, 1, 3)}
 
 
 def added(rule, history: list[tuple[float, int, int]]) -> np.ndarray:
@@ -34,12 +34,12 @@ def added(rule, history: list[tuple[float, int, int]]) -> np.ndarray:
     state = rule.init(1)
     for stimulus, choice, reward in history:
         x = torch.tensor([[stimulus, 1.0]])
-        columns = [torch.tensor([[float(v)]]) for v in (choice, reward, 0.0)]
+        p = 1 / (1 + np.exp(-stimulus))
+        columns = [torch.tensor([[float(v)]]) for v in (choice, reward, p)]
         with torch.no_grad():
             state = rule.learn(state._replace(weights=torch.tensor([[1.0, 0.0]])), x, *columns)
-    p = 1 / (1 + np.exp(-stimulus))
-    core = 0.03 * reward * (choice - p) * np.array([stimulus, 1.0])  # REINFORCE by hand
-    return state.weights[0].numpy() - [1.0, 0.0] - core
+    base = 0.03 * reward * (choice - p) * np.array([stimulus, 1.0])  # REINFORCE by hand
+    return state.weights[0].numpy() - [1.0, 0.0] - base
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
@@ -66,26 +66,26 @@ def test_change_depends_on_trials_long_past(seed, rules):
     recent, last = history(4), (0.5, 1, 1)
     any_before = np.array([added(rules[seed], [*history(10), last]) for _ in range(60)])
     far_before = np.array([added(rules[seed], [*history(10), *recent, last]) for _ in range(60)])
-    core = 0.03 * (1 - 1 / (1 + np.exp(-0.5))) * np.array([0.5, 1.0])
-    assert (any_before.std(axis=0) > 0.1 * core).all()
-    assert (far_before.std(axis=0) > 0.01 * core).all()
+    base = 0.03 * (1 - 1 / (1 + np.exp(-0.5))) * np.array([0.5, 1.0])
+    assert (any_before.std(axis=0) > 0.1 * base).all()
+    assert (far_before.std(axis=0) > 0.01 * base).all()
     again = added(rules[seed], [*recent, last])
     assert (again == added(rules[seed], [*recent, last])).all()
 
 
-def test_size_is_the_strength_times_that_of_the_core(rules):
+def test_size_is_the_strength_times_that_of_the_base_rule(rules):
     for seed, strength in ((0, 0.5), (1, 0.5), (6, 0.2)):
-        rule = rules.get(seed) or random_rule(RandomNetwork(seed=seed, strength=strength, core="reward-max"), SEEN)
+        rule = rules.get(seed) or random_rule(RandomNetwork(seed=seed, strength=strength, base_rule="reward-max"), SEEN)
         found = reference(rule.double(), 300, network=False)
-        rms = [np.sqrt(np.mean(part**2, axis=(0, 1))) for part in (found.network, found.core)]
+        rms = [np.sqrt(np.mean(part**2, axis=(0, 1))) for part in (found.network, found.base_rule)]
         assert rms[0] / rms[1] == pytest.approx(strength, rel=1e-3)
         rule.float()
 
 
-def test_core_is_the_rule_that_is_named():
+def test_base_rule_is_the_rule_that_is_named():
     """Without the network's part it is the closed-form rule, with the parameters given."""
     parameters = {"rate_left": 0.1, "rate_right.bias": 0.02, "baseline": -0.2}
-    network = RandomNetwork(hidden=8, core="full-mouse", parameters=parameters)
+    network = RandomNetwork(hidden=8, base_rule="full-mouse", parameters=parameters)
     rule = random_rule(network, SEEN)
     with torch.no_grad():
         rule.scale.fill_(0.0)
@@ -102,7 +102,7 @@ def test_core_is_the_rule_that_is_named():
 def test_seed_is_the_rule(rules):
     trials = [(0.5, 1, 1), (-1.0, 0, 1), (0.5, 0, 0), (1.0, 1, 1)]
     parts = {seed: added(rule, trials) for seed, rule in rules.items()}
-    assert (parts[3] == added(random_rule(RandomNetwork(seed=3, core="reinforce"), SEEN), trials)).all()
+    assert (parts[3] == added(random_rule(RandomNetwork(seed=3, base_rule="reinforce"), SEEN), trials)).all()
     for a, b in ((0, 1), (0, 3), (1, 3)):
         assert np.abs(parts[a] - parts[b]).max() > 1e-4
         one, other = (reference(rules[s].double(), 200, network=False).network.ravel() for s in (a, b))
@@ -114,7 +114,7 @@ def test_seed_is_the_rule(rules):
 def test_given_parameters_are_the_folder_of_a_network(rules, tmp_path):
     """The rule saved and put back by its folder gives the same trials, bit for bit."""
     NeuralFit(rules[3], np.zeros((1, 2)), ("a",), "rnnglm", (), {}).save(tmp_path)
-    drawn = simulate(Cohort(mice=3, rule="rnn", network={"seed": 3, "core": "reinforce"}), "ibl-documented", trials=800)
+    drawn = simulate(Cohort(mice=3, rule="rnn", network={"seed": 3, "base_rule": "reinforce"}), "ibl-documented", trials=800)
     given = simulate(Cohort(mice=3, rule=str(tmp_path)), "ibl-documented", trials=800)
     assert (drawn.choice == given.choice).all()
     assert (drawn.weights == given.weights).all()
@@ -122,7 +122,7 @@ def test_given_parameters_are_the_folder_of_a_network(rules, tmp_path):
 
 def test_errors_of_a_fit_to_it():
     """Its change is its own: recovered by itself without error, by no learning with one."""
-    cohort = Cohort(mice=3, rule="rnn", network=FAST | {"core": "reinforce"})
+    cohort = Cohort(mice=3, rule="rnn", network=FAST | {"base_rule": "reinforce"})
     rollout = simulate(cohort, "ibl-documented", trials=600, seed=2)
     trials = Trials.from_rollout(rollout)
     static = recovery(fit(trials, "static-glm"), cohort, rollout, trials)
@@ -140,7 +140,7 @@ rule = "rnn"
 [cohort.network]
 seed = 2
 hidden = 12
-core = "reinforce"
+base_rule = "reinforce"
 parameters = { rate = 0.05 }
 [protocol]
 base = "ibl-documented"
@@ -154,7 +154,7 @@ models = ["static-glm"]
 def test_scenario_of_it(tmp_path):
     (tmp_path / "rnn.toml").write_text(SCENARIO)
     study = load(tmp_path / "rnn.toml")
-    assert study.cohort.network == RandomNetwork(seed=2, hidden=12, core="reinforce", parameters={"rate": 0.05})
+    assert study.cohort.network == RandomNetwork(seed=2, hidden=12, base_rule="reinforce", parameters={"rate": 0.05})
     (tmp_path / "again.toml").write_text(to_toml(study))
     assert load(tmp_path / "again.toml") == study
     results = run(study, tmp_path / "run")
@@ -169,11 +169,11 @@ def test_scenario_of_it(tmp_path):
     [
         ({"rule": "reinforce", "network": {"seed": 1}}, "network: describes rule = 'rnn', .*; rule = 'reinforce' takes none"),
         ({"rule": "rnn", "network": {"sead": 1}}, r"unknown key in \[cohort.network\]: 'sead'; did you mean 'seed'"),
-        ({"rule": "rnn", "network": {"core": "static"}}, "core = 'static' does not learn"),
-        ({"rule": "rnn", "network": {"core": "window"}}, "unknown core 'window'"),
+        ({"rule": "rnn", "network": {"base_rule": "static"}}, "base_rule = 'static' does not learn"),
+        ({"rule": "rnn", "network": {"base_rule": "window"}}, "unknown base rule 'window'"),
         (
             {"rule": "rnn", "network": {"parameters": {"rat": 0.1}}},
-            "network.parameters: unknown parameter of core 'full-mouse': 'rat'",
+            "network.parameters: unknown parameter of base rule 'full-mouse': 'rat'",
         ),
         ({"rule": "rnn", "network": {"parameters": {"rate_left": 2.0}}}, r"rate_left = 2 is outside \[0, 1\]"),
         ({"rule": "rnn", "network": {"strength": 0}}, "network.strength: .*greater than 0"),

@@ -124,7 +124,7 @@ def test_only_what_remembers_has_a_gap(rule, mixed):
 @pytest.mark.parametrize("name", NEURAL_RULES)
 def test_a_network_without_a_memory_shows_no_gap(name, mixed):
     trials, weights = mixed
-    network = neural_rule(name, FEATURES, core="static")  # beside a core it would begin by adding nothing
+    network = neural_rule(name, FEATURES, base_rule="static")  # beside a base rule it would begin by adding nothing
     found = history_gap(agents("window", weights), lambda mice: network.as_mice(weights[mice, 0]), trials, weights, 0)
     assert (found["estimate"] == 0) == (name == "dnnglm")
 

@@ -83,7 +83,7 @@ def test_errors_by_hand():
 
 def test_spread_of_an_ensemble(small):
     cohort, rollout, trials = small
-    many, alone = (fit(trials, "dnnglm", epochs=3, hidden=6, core="static", members=n) for n in (3, 1))
+    many, alone = (fit(trials, "dnnglm", epochs=3, hidden=6, base_rule="static", members=n) for n in (3, 1))
     found = recovery(many, cohort, rollout, trials)["relative_spread"]
     grid = paper_grid(trials.features)
     each = [member.as_mice(grid.w) for member in many.rule.members]

@@ -109,7 +109,7 @@ def assert_is_played_by(done: NeuralFit, rollout, lapses: tuple[float, float]) -
         w += [[noise.trial[k] * normal(key, t, TRIAL_NOISE + k) for k in range(3)] for key in rollout.keys]
 
 
-FORMS = [{"core": "static"}, {"noise": NOISE}, {"members": 2, "noise": NOISE}]
+FORMS = [{"base_rule": "static"}, {"noise": NOISE}, {"members": 2, "noise": NOISE}]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=["alone", "noise", "ensemble"])

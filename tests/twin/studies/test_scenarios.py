@@ -64,7 +64,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("protocol.stages", [{"contrasts": [1.5]}], r"stages.0: contrasts \(1.5,\) must lie between 0 and 1"),
         ("inference.dnngml", {"hidden": 3}, "did you mean 'dnnglm'"),
         ("inference.dnnglm.hiden", 3, r"unknown key in \[dnnglm\]: 'hiden'; did you mean 'hidden'"),
-        ("inference.dnnglm.core", "reinforc", r"dnnglm.core: unknown core 'reinforc'; did you mean 'reinforce'"),
+        ("inference.dnnglm.base_rule", "reinforc", r"dnnglm.base_rule: unknown base rule 'reinforc'; did you mean 'reinforce'"),
         ("inference.dnnglm.hidden", 0, "dnnglm.hidden: .*greater than or equal to 1"),
         ("inference.models", ["dnn"], "unknown model 'dnn'; did you mean 'dnnglm'"),
         ("inference.big", {"model": "dnnlgm"}, "unknown model 'dnnlgm'; did you mean 'dnnglm'"),

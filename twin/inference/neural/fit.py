@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from functools import partial
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from agents.neural.ensemble import Ensemble
-from agents.neural.networks import DNNRule
 from agents.neural.registry import NEURAL_RULES
+from agents.neural.rule import NeuralRule
 from agents.rules import RULES
 from twin.data.trials import Trials
+from twin.engine import map_jobs
 from twin.inference.closed_form.fit import fit_rule
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History, Trainer
@@ -24,13 +26,11 @@ from twin.inference.settings import NeuralFitSettings
 
 FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
 
-Result = TypeVar("Result")
-
 
 class Trained(NamedTuple):
     """What one training leaves."""
 
-    rule: DNNRule
+    rule: NeuralRule
     initial_weights: np.ndarray  # (M, K)
     noise: Noise | None
     history: History
@@ -51,50 +51,44 @@ def fit_neural(
     first = _initial_weights(trials, settings.initial, known)
     rounds = ROUNDS + (first is None) if settings.noise else 1
     total = settings.passes(len(trials.ids)) * rounds * settings.members * settings.restarts
+    jobs = list(product(range(settings.members), range(settings.restarts)))
     with tqdm(total=total, unit="epoch", desc=f"fit {name}", disable=None if progress else True) as bar:
 
         def show(train: float, held_out: float) -> None:
             bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
             bar.update()
 
-        def task(member: int, restart: int) -> Callable[[], Trained]:
-            own = settings.model_copy(update={"seed": settings.seed + member})
-            rule = build(name, trials.features, own, seed=own.seed + restart * settings.members)
-            return lambda: _train(rule, trials, own, first, show)
-
-        done = side_by_side([task(m, r) for m in range(settings.members) for r in range(settings.restarts)])
+        job = partial(train_one, name, trials, settings, first, show)
+        done = map_jobs(job, jobs, workers=torch.get_num_threads())  # on threads, which share the bar
     each = [done[i : i + settings.restarts] for i in range(0, len(done), settings.restarts)]
     return join(name, [min(restarts, key=lambda t: t.score) for restarts in each], trials, settings)
 
 
-def build(name: str, features: Sequence[str], settings: NeuralFitSettings, seed: int) -> DNNRule:
-    """An untrained rule."""
-    kind = NEURAL_RULES[name]
-    network = kind.settings_type(**{k: getattr(settings, k) for k in kind.settings_type.model_fields})
-    return kind(features, network, seed)
-
-
-def _train(
-    rule: DNNRule, trials: Trials, settings: NeuralFitSettings, first: np.ndarray | None, show: Callable[[float, float], None]
+def train_one(
+    name: str,
+    trials: Trials,
+    settings: NeuralFitSettings,
+    first: np.ndarray | None,
+    show: Callable[[float, float], None],
+    job: tuple[int, int],
 ) -> Trained:
-    if settings.noise:
-        weights, noise, history = train_noisy(rule, trials, settings, first, show)
+    """Train the network of one (member, restart), from initial weights `first` (M, K) or with those fitted too."""
+    member, restart = job
+    own = settings.model_copy(update={"seed": settings.seed + member})
+    rule = build(name, trials.features, own, seed=own.seed + restart * settings.members)
+    if own.noise:
+        weights, noise, history = train_noisy(rule, trials, own, first, show)
         return Trained(rule.eval(), weights, noise, history)
-    trainer = Trainer(rule, trials, settings, first)
+    trainer = Trainer(rule, trials, own, first)
     history = trainer.run(show)
     return Trained(rule.eval(), trainer.weights.detach().numpy().astype(float), None, history)
 
 
-def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Results of independent tasks, as many at a time as torch has threads; each then runs on one thread."""
-    threads = torch.get_num_threads()
-    if len(tasks) == 1 or threads == 1:
-        return [task() for task in tasks]
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(lambda task: task(), tasks))
-    finally:
-        torch.set_num_threads(threads)
+def build(name: str, features: Sequence[str], settings: NeuralFitSettings, seed: int) -> NeuralRule:
+    """An untrained rule."""
+    kind = NEURAL_RULES[name]
+    network = kind.settings_type(**{k: getattr(settings, k) for k in kind.settings_type.model_fields})
+    return kind(features, network, seed)
 
 
 def join(name: str, members: Sequence[Trained], trials: Trials, settings: NeuralFitSettings) -> NeuralFit:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from agents.neural.ensemble import Ensemble
-from agents.neural.networks import DNNRule
+from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
 from twin.inference.card import NeuralCard, NoiseCard, TrainingCard
 from twin.inference.fit import Fit, single_update
@@ -25,7 +25,7 @@ from twin.inference.noise.levels import Noise
 class NeuralFit(Fit):
     """One neural rule fitted to all mice together, with each mouse's initial weights."""
 
-    rule: DNNRule | Ensemble
+    rule: NeuralRule | Ensemble
     initial_weights: np.ndarray  # (M, K)
     ids: tuple[str, ...]
     model: str
@@ -102,7 +102,7 @@ class NeuralFit(Fit):
     def _log_likelihood(self, trials: Trials) -> np.ndarray:
         if self.noise:
             tracked = track(self.rule, trials, self.initial_weights, self.noise)
-            logits = (tracked.mean * tracked.seen).sum(-1).numpy()
+            logits = (tracked.mean * tracked.moderated_x).sum(-1).numpy()
         else:
             logits, _ = self._run(trials)
         return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)

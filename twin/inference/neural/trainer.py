@@ -1,8 +1,8 @@
 """A small trainer: Adam with warm-up and cosine decay over minibatches of mice, for anything with `init` and `learn`.
 
-It prints nothing. It keeps the parameters of the best epoch, judged on what is held out of the loss: blocks of trials, whose
-choices still drive the recurrence, or whole mice, of which nothing but their own initial weights is learned. A rule with a
-closed-form core begins as its core fits best, and that beginning may be what is kept.
+It keeps the parameters of the best epoch, judged on what is held out of the loss: blocks of trials, whose choices still drive
+the recurrence, or whole mice, of which nothing but their own initial weights is learned. Training begins at the base rule's
+maximum-likelihood estimate, and if no epoch is better, that is what is kept.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.neural.networks import DNNRule
+from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
-from twin.inference.neural.unroll import Batch, find_way, unroll
-from twin.inference.neural.warm_start import mean_nll, start_core
+from twin.inference.neural.unroll import Batch, find_strategy, unroll
+from twin.inference.neural.warm_start import mean_nll, warm_start
 from twin.inference.settings import TrainSettings
 
-HELD_OUT, BLOCK = 0.1, 50  # fraction of the trials or mice held out, and the length of a block of trials
+HELD_OUT = 0.1  # fraction of the trials or mice
+BLOCK = 50  # trials
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
 MICE_AT_ONCE = 64  # in an evaluation without gradients
 
@@ -51,48 +52,50 @@ class Trainer:
 
     def __init__(
         self,
-        model: DNNRule,
+        model: NeuralRule,
         trials: Trials,
         settings: TrainSettings,
         initial_weights: np.ndarray | None = None,
         start: np.ndarray | None = None,
     ) -> None:
-        self.model, self.settings, self.history = model, settings, History()
+        self.model = model
+        self.settings = settings
+        self.history = History()
         device = find_device(settings.device)
-        find_way(settings.strategy, model, device)  # refuses at once what it cannot do
+        find_strategy(settings.strategy, model, device)  # refuses at once what it cannot do
         self.model.to(device)
         self.batch = Batch.of(trials).to(device)
         hold_out = held_out_mice if settings.hold_out == "mice" else held_out_blocks
         self.held_out = torch.as_tensor(hold_out(trials.mask, settings.seed), device=device)
-        self.seen = torch.as_tensor(trials.mask, device=device) & ~self.held_out
+        self.trained_on = torch.as_tensor(trials.mask, device=device) & ~self.held_out
         if not self.held_out.any():  # too few trials to spare any
-            self.held_out = self.seen
+            self.held_out = self.trained_on
         shape = (trials.x.shape[0], trials.x.shape[2])
         known = initial_weights is not None
         first = initial_weights if known else np.zeros(shape) if start is None else start
         self.weights = nn.Parameter(torch.tensor(first, dtype=torch.float32, device=device), requires_grad=not known)
         decayed = {"params": list(model.parameters()), "weight_decay": settings.weight_decay}
         groups = [decayed] if known else [decayed, {"params": [self.weights], "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.rate)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._learning_rate_factor)
 
     def run(self, epoch_done: Callable[[float, float], None] = lambda train, held_out: None) -> History:
         """Train to the end; `epoch_done(train, held_out)` is called with the score of each epoch.
 
         Raises DivergedError, with the last good parameters in the model.
         """
-        start_core(self.model, self.batch, self.weights, self.seen)
+        warm_start(self.model, self.batch, self.weights, self.trained_on)
         self._score()
         best = self._snapshot()
         try:
-            for epoch in range(self.settings.passes(len(self.seen))):
+            for epoch in range(self.settings.passes(len(self.trained_on))):
                 for mice in self._minibatches(epoch):
                     self._step(mice)
                 self._score()
                 if self.history.held_out[-1] < self.history.held_out[self.history.best]:
                     self.history.best, best = epoch + 1, self._snapshot()
                 epoch_done(self.history.train[-1], self.history.held_out[-1])
-                if epoch + 1 - self.history.best >= self.settings.waits(len(self.seen)):
+                if epoch + 1 - self.history.best >= self.settings.waits(len(self.trained_on)):
                     break
         finally:
             self.model.load_state_dict(best[0])
@@ -101,11 +104,12 @@ class Trainer:
         return self.history
 
     def _step(self, mice: Tensor) -> None:
-        seen, logits = self.seen[mice], self._logits(mice)
+        logits = self._logits(mice)
+        trained_on = self.trained_on[mice]
         self.optimiser.zero_grad()
-        if self.settings.hold_out == "mice" and self.weights.requires_grad and not seen.all():
+        if self.settings.hold_out == "mice" and self.weights.requires_grad and not trained_on.all():
             self._descend(logits, mice, self.held_out[mice], inputs=[self.weights], retain_graph=True)
-        self._descend(logits, mice, seen)
+        self._descend(logits, mice, trained_on)
         nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
         self.schedule.step()
@@ -116,8 +120,8 @@ class Trainer:
         loss = mean_nll(logits, self.batch.choice[mice], counts)
         if not torch.isfinite(loss):
             raise DivergedError(
-                f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.rate:g}; "
-                f"lower `rate`, or `initial_scale` of the network"
+                f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.learning_rate:g}; "
+                f"lower `learning_rate`, or `initial_scale` of the network"
             )
         loss.backward(**how)
 
@@ -126,11 +130,11 @@ class Trainer:
         return unroll(self.model, self.batch.of_mice(mice), self.weights[mice], strategy=strategy, segment=segment)[0]
 
     def _score(self) -> None:
-        """Note the negative log-likelihood per trial of those seen in training, and of those held out."""
+        """Note the negative log-likelihood per trial of those trained on, and of those held out."""
         with torch.no_grad():
-            mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.seen), MICE_AT_ONCE)]
+            mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.trained_on), MICE_AT_ONCE)]
             logits = torch.cat([self._logits(some) for some in mice])
-        self.history.train.append(float(mean_nll(logits, self.batch.choice, self.seen)))
+        self.history.train.append(float(mean_nll(logits, self.batch.choice, self.trained_on)))
         self.history.held_out.append(float(mean_nll(logits, self.batch.choice, self.held_out)))
 
     def _snapshot(self) -> tuple[dict[str, Tensor], Tensor]:
@@ -138,13 +142,14 @@ class Trainer:
 
     def _minibatches(self, epoch: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
-        yield from torch.randperm(len(self.seen), generator=generator).split(self.settings.batch)
+        yield from torch.randperm(len(self.trained_on), generator=generator).split(self.settings.batch_size)
 
-    def _rate(self, step: int) -> float:
+    def _learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate: a linear rise, then half a cosine down to zero."""
-        mice = len(self.seen)
+        mice = len(self.trained_on)
         steps = self.settings.passes(mice) * self.settings.minibatches(mice)
-        done, warm = step / steps, self.settings.warm_up
+        done = step / steps
+        warm = self.settings.warm_up
         return (step + 1) / (warm * steps + 1) if done < warm else 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
 
 

@@ -1,13 +1,14 @@
 """Running a model over recorded trials so that it can be differentiated: the strategies.
 
-A model has `init(n_mice)` and `learn(state, x, choice, reward, p_right)`; which strategy turns that into logits is an
-argument and never part of the model. `loop` is the reference, plain autograd through every trial, on any device; `fused` runs
+A model has `init(n_mice)` and `learn(state, x, choice, reward, p_right)`. The strategy that turns these into logits is an
+argument, never part of the model. `loop` is the reference, plain autograd through every trial, on any device; `fused` runs
 the same recurrence in compiled kernels with a backward pass of their own, on the CPU, for a model that says by `fused` what
 they compute of it; `auto` is fused where that can be and the loop elsewhere. `segment` truncates back-propagation: nothing
 flows back across multiples of that many trials.
 
-Noisy weights: a batch may carry the gains of a filter (`noisy`), by which each choice corrects the weights before they are
-learned from; the logits are then those of the probability expected under their uncertainty.
+Noisy weights: a batch may carry the gains of a filter (`twin.inference.noise.extended_kalman`), by which each choice corrects
+the weights before they are learned from. The logits are then those of the moderated output (MacKay 1992,
+doi 10.1162/neco.1992.4.5.720), the probability of a choice expected under the uncertainty of the weights.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from agents.neural.networks import NeuralState
-from agents.neural.sequence import read
+from agents.neural.rule import NeuralState, policy, read_out
 from twin.data.trials import Trials
-from twin.inference.settings import Strategy
+from twin.inference.settings import StrategyName
 
 
 class Batch(NamedTuple):
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     choice: Tensor  # (M, T, 1): 0, 1, or -1 without a choice
     reward: Tensor  # (M, T, 1)
     gain: Tensor | None = None  # (M, T, K) of the correction of noisy weights by the choice
-    seen: Tensor | None = None  # (M, T, K) features, scaled by how far the uncertainty of the weights flattens the choice
+    moderated_x: Tensor | None = None  # (M, T, K) features, scaled by how far uncertain weights flatten the choice
 
     @classmethod
     def of(cls, trials: Trials, dtype: torch.dtype = torch.float32) -> Batch:
@@ -41,8 +41,8 @@ class Batch(NamedTuple):
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same with every tensor changed."""
-        gain, seen = (None if a is None else change(a) for a in (self.gain, self.seen))
-        return Batch(change(self.x), change(self.choice), change(self.reward), gain, seen)
+        gain, moderated_x = (None if a is None else change(a) for a in (self.gain, self.moderated_x))
+        return Batch(change(self.x), change(self.choice), change(self.reward), gain, moderated_x)
 
     def of_mice(self, mice: Any) -> Batch:
         """Some mice of it."""
@@ -57,29 +57,29 @@ class Batch(NamedTuple):
         return self.each(lambda a: a.to(device))
 
 
-Way = Callable[[Any, Batch, Tensor | None, int | None], Tensor]  # model, batch, weights, segment -> path (M, T, K)
+Strategy = Callable[[Any, Batch, Tensor | None, int | None], Tensor]  # model, batch, weights, segment -> path (M, T, K)
 
 
 def unroll(
-    model: Any, batch: Batch, weights: Tensor | None = None, *, strategy: Strategy = "loop", segment: int | None = None
+    model: Any, batch: Batch, weights: Tensor | None = None, *, strategy: StrategyName = "loop", segment: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Logit of a right choice at each trial (M, T), and the weights that produced it (M, T, K).
 
     `weights` (M, K) are those before the first trial; by default the model's own `init` decides. Raises ValueError for a
     strategy that the model does not have.
     """
-    path = find_way(strategy, model, batch.x.device)(model, batch, weights, segment)
-    return (path * (batch.x if batch.seen is None else batch.seen)).sum(-1), path
+    path = find_strategy(strategy, model, batch.x.device)(model, batch, weights, segment)
+    return (path * (batch.x if batch.moderated_x is None else batch.moderated_x)).sum(-1), path
 
 
-def find_way(strategy: Strategy, model: Any, device: torch.device) -> Way:
-    """How a strategy runs a model on a device. Raises ValueError if it cannot."""
-    way = FUSED.get(getattr(model, "fused", None))
-    if strategy == "fused" and way is None:
+def find_strategy(name: StrategyName, model: Any, device: torch.device) -> Strategy:
+    """How a model is run on a device. Raises ValueError if it cannot be run so."""
+    fused = FUSED.get(getattr(model, "fused", None))
+    if name == "fused" and fused is None:
         raise ValueError(f"strategy = 'fused': {type(model).__name__} has only the loop; use 'auto' or 'loop'")
-    if strategy == "fused" and device.type != "cpu":
+    if name == "fused" and device.type != "cpu":
         raise ValueError(f"strategy = 'fused': compiled kernels run on the CPU, not on {device}; use 'auto' or 'loop'")
-    return _loop if way is None or strategy == "loop" or device.type != "cpu" else way
+    return _loop if fused is None or name == "loop" or device.type != "cpu" else fused
 
 
 def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
@@ -92,16 +92,16 @@ def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None)
             state = _detached(state)
         x = batch.x[:, t]
         path.append(state.weights)
-        if batch.gain is not None and batch.seen is not None:
-            state = state._replace(weights=_corrected(state.weights, batch.seen[:, t], batch.gain[:, t], batch.choice[:, t]))
-        p = torch.sigmoid((state.weights * x).sum(-1, keepdim=True))
-        state = model.learn(state, x, batch.choice[:, t], batch.reward[:, t], p)
+        choice = batch.choice[:, t]
+        if batch.gain is not None and batch.moderated_x is not None:
+            state = state._replace(weights=_corrected(state.weights, batch.moderated_x[:, t], batch.gain[:, t], choice))
+        state = model.learn(state, x, choice, batch.reward[:, t], policy(state.weights, x))
     return torch.stack(path, dim=1)
 
 
-def _corrected(weights: Tensor, seen: Tensor, gain: Tensor, choice: Tensor) -> Tensor:
-    surprise = (choice >= 0) * (choice - torch.sigmoid((weights * seen).sum(-1, keepdim=True)))
-    return weights + gain * surprise
+def _corrected(weights: Tensor, moderated_x: Tensor, gain: Tensor, choice: Tensor) -> Tensor:
+    innovation = (choice >= 0) * (choice - policy(weights, moderated_x))
+    return weights + gain * innovation
 
 
 def _detached(state: Any) -> Any:
@@ -112,63 +112,71 @@ def _detached(state: Any) -> Any:
 
 
 def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
-    from twin.inference.neural.kernels import Correction, dnn_unroll, gru_unroll  # the kernels are loaded only when used
+    """By kernels whose output changes the weights."""
+    from twin.inference.neural.kernels import Correction, Options, Recorded, kernel_unroll  # compiled only when used
 
-    state, s = model.init(len(batch.x)), model.settings
-    w0 = state.weights if weights is None else weights
+    state, s, network = model.init(len(batch.x)), model.settings, model.network()
     inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
-    gate = batch.x if s.gradient_form else None
-    learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
-    gru, layers, scale = model.parts()
     correction = None
-    if batch.gain is not None and batch.seen is not None:
-        correction = Correction(batch.seen, batch.gain, batch.choice[..., 0])
-    options: Any = {"activation": s.activation, "mirror": mirror, "segment": segment, "correction": correction}
-    options |= {"features": batch.x, "core": model.core_coefficients(batch.x, batch.choice, batch.reward)}
-    if gru is not None:
-        return gru_unroll(w0, state.hidden[0], inputs, gate, learns, gru, layers, scale, **options)[0]
-    return dnn_unroll(w0, inputs, gate, learns, layers, scale, **options)[0]
+    if batch.gain is not None and batch.moderated_x is not None:
+        correction = Correction(batch.moderated_x, batch.gain, batch.choice[..., 0])
+    recorded = Recorded(
+        inputs,
+        mask=_learns(batch),
+        gate=batch.x if s.gradient_form else None,
+        features=batch.x,
+        base_rule=model.base_rule_coefficients(batch.x, batch.choice, batch.reward),
+        correction=correction,
+    )
+    options = Options(activation=s.activation, mirror=mirror, sees_probability=s.probability, segment=segment)
+    w0 = state.weights if weights is None else weights
+    h0 = None if network.gru is None else state.hidden
+    return kernel_unroll(network, recorded, w0, h0, options)[0]
 
 
-def _reading(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
-    state, trials, pieces = model.init(len(batch.x)), batch.x.shape[1], []
+def _learns(batch: Batch) -> Tensor:
+    """1 where there is a choice, else 0, (M, T)."""
+    return (batch.choice[..., 0] >= 0).to(batch.x.dtype)
+
+
+def _readout(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
+    """By kernels whose output is read out as the weights, w_t = w_0 + scale (R h_t - R h_0)."""
+    state = model.init(len(batch.x))
+    trials = batch.x.shape[1]
+    pieces = []
     if weights is not None:
         state = state._replace(weights=weights)
     for t in range(0, trials, segment or trials):
         part = batch.of_trials(slice(t, t + (segment or trials)))
         state = _detached(state) if t else state
-        readings, hidden = _readings(model, state.hidden, part)
-        path = _with_corrections(state.weights[:, None] + readings - readings[:, :1], part)
+        readouts, hidden = _readouts(model, state.hidden, part)
+        path = _with_corrections(state.weights[:, None] + readouts - readouts[:, :1], part)
         pieces.append(path[:, :-1])
         state = NeuralState(path[:, -1], hidden)
     return torch.cat(pieces, dim=1)
 
 
-def _readings(model: Any, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Reading of the memory before each trial and after the last (M, T + 1, K), and the memory after it.
+def _readouts(model: Any, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Readout of the memory before each trial and after the last (M, T + 1, K), and the memory after it."""
+    from twin.inference.neural.kernels import Options, Recorded, kernel_unroll
 
-    By the kernels of RNNGLM: its GRU is made blind to the weights, and a core takes the weights away, so what is read stays.
-    """
-    from twin.inference.neural.kernels import gru_unroll
-
-    k, ((weight_ih, *rest), layers, scale) = batch.x.shape[-1], model.parts()
+    network = model.network()
     inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
-    learns = (batch.choice[..., 0] >= 0).to(batch.x.dtype)
-    core = batch.x.new_tensor([0.0, 0.0, 0.0, -1.0])[:, None].expand(*batch.x.shape[:2], 4, k)
-    gru, first = (nn.functional.pad(weight_ih, (k, 0)), *rest), read(model.parts(), mirror, hidden)
-    options: Any = {"mirror": mirror, "features": batch.x, "core": core}
-    path, last, after = gru_unroll(first, hidden, inputs, None, learns, gru, layers, scale, **options)
-    return torch.cat([path, last[:, None]], dim=1), after.view_as(hidden)
+    options = Options(mirror=mirror, sees_weights=False, output="readout")
+    before = read_out(network, mirror, hidden)
+    path, last, after = kernel_unroll(network, Recorded(inputs, _learns(batch)), before, hidden, options)
+    return torch.cat([path, last[:, None]], dim=1), after
 
 
 def _with_corrections(path: Tensor, batch: Batch) -> Tensor:
     """A path (M, T + 1, K), each of whose corrections by a choice also moves all that follows."""
-    if batch.gain is None or batch.seen is None:
+    if batch.gain is None or batch.moderated_x is None:
         return path
     moved = [torch.zeros_like(path[:, 0])]
-    for t, (seen, gain, choice) in enumerate(zip(*(a.unbind(1) for a in (batch.seen, batch.gain, batch.choice)), strict=True)):
-        moved.append(_corrected(path[:, t] + moved[-1], seen, gain, choice) - path[:, t])
+    each = (a.unbind(1) for a in (batch.moderated_x, batch.gain, batch.choice))
+    for t, (moderated_x, gain, choice) in enumerate(zip(*each, strict=True)):
+        moved.append(_corrected(path[:, t] + moved[-1], moderated_x, gain, choice) - path[:, t])
     return path + torch.stack(moved, dim=1)
 
 
-FUSED: dict[str | None, Way] = {"change": _change, "reading": _reading}
+FUSED: dict[str | None, Strategy] = {"change": _change, "readout": _readout}

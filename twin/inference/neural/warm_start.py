@@ -1,6 +1,6 @@
-"""Where the training of a neural rule with a closed-form core begins: at the core's own maximum likelihood.
+"""Initialise at the base rule's maximum-likelihood estimate.
 
-One core for all mice, each mouse with its own initial weights if they are fitted too. The gradient is that of the unrolled
+One base rule for all mice, each mouse with its own initial weights if they are fitted too. The gradient is that of the unrolled
 recurrence, in float64, with a network that adds nothing.
 """
 
@@ -11,44 +11,44 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.neural.networks import DNNRule
+from agents.neural.models.dnnglm import DNNRule
 from agents.neural.settings import NetworkSettings
 from twin.inference.neural.unroll import Batch, unroll
 
-STEPS = 100  # of L-BFGS, at most; one to three dozen are needed
+STEPS = 100  # of L-BFGS, at most
 
 
-def start_core(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> None:
-    """Give the core's parameters, and initial weights (M, K) that require a gradient, the values that fit best, in place.
+def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> None:
+    """Give the base rule's parameters, and initial weights (M, K) that require a gradient, the most likely values, in place.
 
-    `counts` (M, T) tells which trials count. Nothing happens to a rule whose core has no parameters.
+    `counts` (M, T) tells which trials count. Nothing happens to a rule whose base rule has no parameters.
     """
-    if not model.core.parameters:
+    if not model.base_rule.parameters:
         return
-    core = core_alone(model).double().to(weights.device)
+    alone = base_rule_alone(model).double().to(weights.device)
     wide = batch.each(Tensor.double)
     initial = weights.detach().double().requires_grad_(weights.requires_grad)
-    free = [core.core_free, initial] if weights.requires_grad else [core.core_free]
+    free = [alone.free_base_parameters, initial] if weights.requires_grad else [alone.free_base_parameters]
     optimiser = torch.optim.LBFGS(free, max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits, _ = unroll(core, wide, initial, strategy="auto")
+        logits, _ = unroll(alone, wide, initial, strategy="auto")
         value = mean_nll(logits, wide.choice, counts)
         value.backward()
         return value
 
     optimiser.step(loss)
     if all(torch.isfinite(p).all() for p in free):
-        model.core_free.data.copy_(core.core_free.detach())
+        model.free_base_parameters.data.copy_(alone.free_base_parameters.detach())
         weights.data.copy_(initial.detach())
 
 
-def core_alone(model: Any) -> DNNRule:
-    """The core of a rule as a rule; its network is as small as can be and adds nothing."""
-    core = DNNRule(model.features, NetworkSettings(core=model.settings.core, hidden=1, layers=1, mirror=False))
-    core.core_free.data.copy_(model.core_free.data)
-    return core
+def base_rule_alone(model: Any) -> DNNRule:
+    """The base rule of a rule as a rule; its network is as small as can be and adds nothing."""
+    alone = DNNRule(model.features, NetworkSettings(base_rule=model.settings.base_rule, hidden=1, layers=1, mirror=False))
+    alone.free_base_parameters.data.copy_(model.free_base_parameters.data)
+    return alone
 
 
 def mean_nll(logits: Tensor, choice: Tensor, counts: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import twin.inference.neural.kernels.interface as unroll_fused
+from agents.neural.rule import Network
 from agents.neural.settings import Mirror
-from twin.inference.neural.kernels.interface import dnn_unroll, gru_unroll
+from twin.inference.neural.kernels import Options, Recorded, kernel_unroll, plan
 from twin.inference.neural.kernels.layers import SILU, TANH, activate
 
 MICE, TRIALS, WEIGHTS, INPUTS, HIDDEN = 5, 17, 2, 3, 10
@@ -35,22 +35,27 @@ class Case:
     mirror: Mirror | None
     activation: str
     features: Tensor | None = None
-    core: Tensor | None = None
+    base_rule: Tensor | None = None
+    sees_weights: bool = True
+    sees_probability: bool = False
+    output: str = "change"
+
+    @property
+    def options(self) -> Options:
+        return Options(self.activation, self.mirror, self.sees_weights, self.sees_probability, self.output)
 
     def leaves(self) -> list[Tensor]:
         recurrent = [self.h0, *self.gru.parameters()] if self.gru else []
-        core = [] if self.core is None else [self.core]
-        return [self.w0, self.scale, *self.layers.parameters(), *recurrent, *core]
+        base_rule = [] if self.base_rule is None else [self.base_rule]
+        return [self.w0, self.scale, *self.layers.parameters(), *recurrent, *base_rule]
 
     def unroll(self, segment: int | None = None) -> tuple[Tensor, ...]:
-        data = self.inputs, self.gate, self.mask
-        layers = [(layer.weight, layer.bias) for layer in self.layers]
-        options = {"activation": self.activation, "mirror": self.mirror, "segment": segment}
-        options |= {"features": self.features, "core": self.core}
-        if self.gru is None:
-            return dnn_unroll(self.w0, *data, layers, self.scale, **options)
-        cell = self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh
-        return gru_unroll(self.w0, self.h0, *data, cell, layers, self.scale, **options)
+        gru = self.gru and (self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh)
+        network = Network(gru, [(layer.weight, layer.bias) for layer in self.layers], self.scale)
+        recorded = Recorded(self.inputs, self.mask, self.gate, self.features, self.base_rule)
+        h0 = self.h0 if self.gru else None
+        results = kernel_unroll(network, recorded, self.w0, h0, replace(self.options, segment=segment))
+        return results if self.gru else results[:2]
 
 
 def make_case(
@@ -63,11 +68,13 @@ def make_case(
     mice=MICE,
     trials=TRIALS,
     hidden=HIDDEN,
-    knows_p=False,
-    core=False,
+    sees_weights=True,
+    sees_probability=False,
+    base_rule=False,
+    output="change",
 ):
     torch.manual_seed(depth + 10 * gated + 100 * mirrored)
-    n_z = WEIGHTS + INPUTS + knows_p
+    n_z = WEIGHTS * sees_weights + INPUTS + sees_probability
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=dtype)
@@ -78,7 +85,7 @@ def make_case(
     mask = (torch.arange(trials) < lengths) & (torch.rand(mice, trials) < 0.9)
     return Case(
         w0=normal(mice, WEIGHTS).requires_grad_(),
-        h0=(0.3 * normal(mice, hidden)).requires_grad_(),
+        h0=(0.3 * normal(1 + mirrored, mice, hidden)).requires_grad_(),
         inputs=normal(mice, trials, INPUTS),
         gate=normal(mice, trials, WEIGHTS) if gated else None,
         mask=mask.to(dtype),
@@ -87,14 +94,12 @@ def make_case(
         scale=(0.3 + 0.1 * normal(WEIGHTS)).requires_grad_(),
         mirror=(GATED_SIGNS if gated else PLAIN_SIGNS) if mirrored else None,
         activation=activation,
-        features=normal(mice, trials, WEIGHTS) if knows_p or core else None,
-        core=(0.2 * normal(mice, trials, 4, WEIGHTS)).requires_grad_() if core else None,
+        features=normal(mice, trials, WEIGHTS) if sees_probability or base_rule else None,
+        base_rule=(0.2 * normal(mice, trials, 4, WEIGHTS)).requires_grad_() if base_rule else None,
+        sees_weights=sees_weights,
+        sees_probability=sees_probability,
+        output=output,
     )
-
-
-def knows_p(case: Case) -> bool:
-    first = case.gru.weight_ih if case.gru else case.layers[0].weight
-    return first.shape[1] > WEIGHTS + INPUTS
 
 
 def reference(case: Case, segment: int | None = None) -> tuple[Tensor, ...]:
@@ -102,17 +107,18 @@ def reference(case: Case, segment: int | None = None) -> tuple[Tensor, ...]:
     views = [(torch.ones(WEIGHTS), torch.ones(INPUTS), torch.ones(WEIGHTS))]
     if case.mirror:
         views.append(tuple(torch.tensor(s, dtype=torch.get_default_dtype()) for s in case.mirror))
-    w, states, path = case.w0, [case.h0] * len(views), []
+    w, states, path = case.w0, list(case.h0), []
     for t in range(case.mask.shape[1]):
         if segment and t and t % segment == 0:
             w, states = w.detach(), [h.detach() for h in states]
         path.append(w)
         seen, outputs = case.mask[:, t, None], []
         for v, (sign_w, sign_u, sign_o) in enumerate(views):
-            x = torch.cat([w * sign_w, case.inputs[:, t] * sign_u], 1).to(w.dtype)
+            own = [w * sign_w] if case.sees_weights else []
+            x = torch.cat([*own, case.inputs[:, t] * sign_u], 1).to(w.dtype)
             if case.features is not None:
                 p = torch.sigmoid((w * case.features[:, t]).sum(1, keepdim=True))
-            if knows_p(case):
+            if case.sees_probability:
                 x = torch.cat([x, (2 * p - 1) * (-1 if v else 1)], 1)
             if case.gru:
                 states[v] = x = torch.where(seen > 0, case.gru(x, states[v]), states[v])
@@ -121,18 +127,18 @@ def reference(case: Case, segment: int | None = None) -> tuple[Tensor, ...]:
             outputs.append(case.layers[-1](x) * sign_o.to(w.dtype))
         gate = 1 if case.gate is None else case.gate[:, t]
         change = case.scale * torch.stack(outputs).mean(0) * gate
-        if case.core is not None:
-            constant, linear, square, own = case.core[:, t].unbind(1)
+        if case.base_rule is not None:
+            constant, linear, square, own = case.base_rule[:, t].unbind(1)
             change = change + constant + linear * p + square * p**2 + own * w
-        w = w + seen * change
-    h = torch.stack(states) if case.mirror else states[0]
+        w = torch.where(seen > 0, change, w) if case.output == "readout" else w + seen * change
+    h = torch.stack(states)
     return (torch.stack(path, 1), w, h) if case.gru else (torch.stack(path, 1), w)
 
 
 def gradients(case: Case, results: tuple[Tensor, ...]) -> list[Tensor]:
     torch.manual_seed(1)
     loss = sum((r * torch.randn_like(r)).sum() for r in results)
-    return torch.autograd.grad(loss, case.leaves())
+    return torch.autograd.grad(loss, case.leaves(), allow_unused=True, materialize_grads=True)
 
 
 def assert_same(case: Case, ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...], tolerance: float) -> None:
@@ -156,16 +162,38 @@ def test_equals_plain_loop(kind, depth, activation, gated, mirrored, segment, dt
     assert_same(case, case.unroll(segment), reference(case, segment), tolerance)
 
 
-POLICIES = [{"knows_p": True}, {"core": True}, {"knows_p": True, "core": True}]
+POLICIES = [
+    {"sees_probability": True},
+    {"base_rule": True},
+    {"sees_probability": True, "base_rule": True},
+    {"sees_weights": False},
+    {"sees_weights": False, "sees_probability": True},
+]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 @pytest.mark.parametrize(("mirrored", "segment"), list(product([False, True], [None, 7])))
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 @pytest.mark.parametrize(("kind", "depth"), NETWORKS)
-def test_probability_and_core(kind, depth, policy, mirrored, segment, dtype, tolerance):
+def test_what_is_seen_and_base_rule(kind, depth, policy, mirrored, segment, dtype, tolerance):
     case = make_case(kind, "silu", depth, True, mirrored, dtype, **policy)
     assert_same(case, case.unroll(segment), reference(case, segment), tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize(("mirrored", "segment"), list(product([False, True], [None, 7])))
+@pytest.mark.parametrize("sees_weights", [False, True])
+@pytest.mark.parametrize(("kind", "depth"), [("dnn", 2), ("gru", 0), ("gru", 2)])
+def test_readout(kind, depth, sees_weights, mirrored, segment, dtype, tolerance):
+    case = make_case(kind, "tanh", depth, False, mirrored, dtype, sees_weights=sees_weights, output="readout")
+    assert_same(case, case.unroll(segment), reference(case, segment), tolerance)
+
+
+@pytest.mark.parametrize("base_rule", [False, True])
+def test_a_readout_is_no_change(base_rule):
+    case = make_case("gru", base_rule=base_rule, gated=not base_rule, output="readout")
+    with pytest.raises(ValueError, match=f"{'base_rule' if base_rule else 'gate'} is given with output = 'readout'"):
+        case.unroll()
 
 
 @pytest.mark.parametrize(("mice", "hidden"), [(1, 16), (2, 33), (30, 5)])
@@ -182,7 +210,7 @@ def test_any_number_of_mice_and_units(kind, mice, hidden):
 def test_checkpoints_change_nothing(kind, mirrored, segment, dtype, monkeypatch):
     case = make_case(kind, mirrored=mirrored, dtype=dtype)
     whole = case.unroll(segment)
-    monkeypatch.setattr(unroll_fused, "BUFFER_BYTES", 20_000)
+    monkeypatch.setattr(plan, "BUFFER_BYTES", 20_000)
     assert_same(case, case.unroll(segment), whole, 1e-6 if dtype == torch.float32 else 1e-13)
 
 
@@ -190,7 +218,7 @@ def test_checkpoints_change_nothing(kind, mirrored, segment, dtype, monkeypatch)
 @pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("kind", ["dnn", "gru"])
 def test_gradcheck(kind, activation, gated, mirrored):
-    case = make_case(kind, activation, 2, gated, mirrored, mice=2, trials=5, hidden=3, knows_p=True, core=True)
+    case = make_case(kind, activation, 2, gated, mirrored, mice=2, trials=5, hidden=3, sees_probability=True, base_rule=True)
     assert torch.autograd.gradcheck(lambda *_: case.unroll(), case.leaves())
 
 
@@ -200,7 +228,7 @@ def test_mirrored_data_give_the_mirrored_path(kind, gated):
     case = make_case(kind, gated=gated, mirrored=True)
     path = case.unroll()[0]
     signs = [torch.tensor(s, dtype=torch.float64) for s in (*case.mirror[:2], GATE_SIGNS)]
-    case.w0, case.inputs = case.w0 * signs[0], case.inputs * signs[1]
+    case.w0, case.inputs, case.h0 = case.w0 * signs[0], case.inputs * signs[1], case.h0.flip(0)
     case.gate = case.gate * signs[2] if gated else None
     assert torch.allclose(case.unroll()[0], path * signs[0], atol=1e-12)
 
@@ -230,7 +258,7 @@ def test_the_comparison_notices_a_wrong_gradient():
 def test_wrong_shapes_and_types_are_refused():
     case = make_case("gru")
     for field, value in [
-        ("h0", torch.zeros(MICE, HIDDEN + 1, dtype=torch.float64)),
+        ("h0", torch.zeros(1, MICE, HIDDEN + 1, dtype=torch.float64)),
         ("inputs", case.inputs[:, 1:]),
         ("gate", case.inputs),
         ("mask", case.mask[1:]),
@@ -239,7 +267,7 @@ def test_wrong_shapes_and_types_are_refused():
         ("mirror", Mirror([1], [1, 1, 1], [1, 1])),
         ("activation", "gelu"),
         ("features", case.mask),
-        ("core", torch.zeros(MICE, TRIALS, 4, WEIGHTS, dtype=torch.float64)),
+        ("base_rule", torch.zeros(MICE, TRIALS, 4, WEIGHTS, dtype=torch.float64)),
     ]:
         with pytest.raises(ValueError, match=r"expected|convert"):
             replace(case, **{field: value}).unroll()
@@ -247,12 +275,12 @@ def test_wrong_shapes_and_types_are_refused():
 
 @pytest.mark.parametrize("kind", ["dnn", "gru"])
 def test_masked_trials_are_never_read(kind):
-    case = make_case(kind, gated=True, knows_p=True, core=True)
+    case = make_case(kind, gated=True, sees_probability=True, base_rule=True)
     expected = case.unroll()
     hidden = (case.mask == 0).unsqueeze(-1)
     case.features = case.features.masked_fill(hidden, torch.nan)
     with torch.no_grad():
-        case.core[case.mask == 0] = torch.nan
+        case.base_rule[case.mask == 0] = torch.nan
     case.inputs, case.gate = case.inputs.masked_fill(hidden, torch.nan), case.gate.masked_fill(hidden, torch.nan)
     assert_same(case, case.unroll(), expected, 0.0)
 

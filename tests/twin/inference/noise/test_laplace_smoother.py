@@ -198,7 +198,7 @@ def test_gains_chain_and_training_agree_on_the_likelihood(kind, noisy_mouse):
     trials, noise = noisy_mouse[0], Noise(np.array([0.05, 0.02]), np.array([0.3, 0.1]))
     rule, w0 = neural_rule(kind, FEATURES, hidden=8), np.array([[0.5, -0.2]])
     tracked = track(rule, trials, w0, noise)
-    batch = Batch.of(trials, torch.float64)._replace(gain=tracked.gain, seen=tracked.seen)
+    batch = Batch.of(trials, torch.float64)._replace(gain=tracked.gain, moderated_x=tracked.moderated_x)
     with torch.no_grad():
         logits, path = unroll(rule.double(), batch, torch.as_tensor(w0))
     assert path.numpy() == pytest.approx(tracked.mean.numpy(), abs=1e-9)

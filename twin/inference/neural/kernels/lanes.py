@@ -2,10 +2,10 @@
 
 Idea. A product of a few rows and 32 or 64 columns, which a neural learning rule needs once per layer and trial, is too small
 for BLAS. It is fast when the sums stay in registers while the common dimension is traversed, and a plain numba loop cannot ask
-for that: the compiler vectorises one innermost loop and writes the sums to memory at every turn (two to four times slower). So
-three intrinsics give numba a type that LLVM maps to the vector registers of the machine (for float32 one of AVX-512, two of
-AVX2, four of NEON), and `add_product` keeps a tile of 6 rows x 16 columns in them, which is what fits AVX2 (Van Zee & van de
-Geijn 2015, doi 10.1145/2764454).
+for that: the compiler vectorises one innermost loop and writes the sums to memory at every turn, which is slower. So three
+intrinsics give numba a type that LLVM maps to the vector registers of the machine (for float32 one of AVX-512, two of AVX2,
+four of NEON), and `add_product` keeps a tile of 6 rows x 16 columns in them, which is what fits AVX2 (Van Zee & van de Geijn
+2015, doi 10.1145/2764454).
 
 Limits. The number of columns must be a multiple of 16; rows must be contiguous.
 """

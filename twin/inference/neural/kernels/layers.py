@@ -127,14 +127,14 @@ def activate(function: int, values: Array, slopes: Array) -> None:
 
 
 @njit(**OPTIONS)
-def gru_cell(x_gates: Array, h_gates: Array, before: Array, seen: Array, h: Array) -> None:
+def gru_cell(x_gates: Array, h_gates: Array, before: Array, mask: Array, h: Array) -> None:
     """torch.nn.GRUCell from its two pre-activations (R, 3G): x_gates become r, z, n, and h (R, G) the new state.
 
-    Nothing happens to the rows of a mouse b for which seen (B,) is zero.
+    Nothing happens to the rows of a mouse b whose mask (B,) is zero.
     """
     units = h.shape[1]
     for i in range(h.shape[0]):
-        if seen[i % len(seen)] == ZERO:
+        if mask[i % len(mask)] == ZERO:
             continue
         # Named parts of the row, because the compiler vectorises only where it sees that they do not overlap.
         r, z, n, h_part = x_gates[i, :units], x_gates[i, units : 2 * units], x_gates[i, 2 * units :], h_gates[i, 2 * units :]
@@ -147,14 +147,14 @@ def gru_cell(x_gates: Array, h_gates: Array, before: Array, seen: Array, h: Arra
 
 
 @njit(**OPTIONS)
-def gru_cell_back(x_gates: Array, h_gates: Array, before: Array, seen: Array, dh: Array) -> None:
+def gru_cell_back(x_gates: Array, h_gates: Array, before: Array, mask: Array, dh: Array) -> None:
     """Replace x_gates and h_gates by the gradients of the pre-activations, given dh (R, G) of the new state.
 
     What is left in dh is the gradient of the old state but for the part that comes through h_gates.
     """
     units = dh.shape[1]
     for i in range(dh.shape[0]):
-        if seen[i % len(seen)] == ZERO:
+        if mask[i % len(mask)] == ZERO:
             clear(x_gates[i : i + 1])
             clear(h_gates[i : i + 1])
             continue

@@ -1,6 +1,6 @@
 """The steps of one trial of a block of mice, forward and backward, compiled into the kernels that call them.
 
-Letters as in `records`. The steps read many arrays: in a call every shape and stride would be copied, which takes longer than
+Letters as in `structs`. The steps read many arrays: in a call every shape and stride would be copied, which takes longer than
 the step, so all of them are inlined.
 """
 
@@ -21,75 +21,77 @@ from twin.inference.neural.kernels.layers import (
     multiply,
     sigmoid,
 )
-from twin.inference.neural.kernels.structs import Array, Buffers, Network, Trials
+from twin.inference.neural.kernels.structs import READOUT, Adjoint, Array, Buffers, Parameters, Record
 
 inlined = njit(**OPTIONS, inline="always")
 
 
 @inlined
-def surprise(trials: Trials, w: Array, mouse: int, trial: int) -> tuple:
-    """The choice less its probability, for weights w (K,) before their correction, and the slope of that probability."""
-    logit = w[0] * trials.seen[mouse, trial, 0]
+def innovation(record: Record, w: Array, mouse: int, trial: int) -> tuple:
+    """The choice minus its probability, for weights w (K,) before their correction, and the slope of that probability."""
+    logit = w[0] * record.moderated_x[mouse, trial, 0]
     for k in range(1, w.size):
-        logit += w[k] * trials.seen[mouse, trial, k]
+        logit += w[k] * record.moderated_x[mouse, trial, k]
     p = sigmoid(logit)
-    return trials.choice[mouse, trial] - p, p * (ONE - p)
+    return record.choice[mouse, trial] - p, p * (ONE - p)
 
 
 @inlined
-def correct(trials: Trials, w: Array, mouse: int, trial: int, before: Array) -> None:
-    """w (B, K) += gain * surprise; before (B, K) keeps what it was."""
+def correct(record: Record, w: Array, mouse: int, trial: int, before: Array, corrected: Array) -> None:
+    """w (B, K) += gain * innovation; before and corrected (B, K) keep what it was and what it became."""
     copy(before, w)
     for b in range(w.shape[0]):
-        if trials.gain.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            error, _ = surprise(trials, before[b], mouse + b, trial)
+        if record.gain.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            error, _ = innovation(record, before[b], mouse + b, trial)
             for k in range(w.shape[1]):
-                w[b, k] += trials.gain[mouse + b, trial, k] * error
+                w[b, k] += record.gain[mouse + b, trial, k] * error
+    copy(corrected, w)
 
 
 @inlined
-def correct_back(trials: Trials, dw: Array, mouse: int, trial: int, before: Array) -> None:
+def correct_back(record: Record, dw: Array, mouse: int, trial: int, before: Array) -> None:
     """dw (B, K) of the corrected weights becomes that of the weights before the choice."""
     for b in range(dw.shape[0]):
-        if trials.gain.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            _, slope = surprise(trials, before[b], mouse + b, trial)
-            pull = slope * trials.gain[mouse + b, trial, 0] * dw[b, 0]
+        if record.gain.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            _, slope = innovation(record, before[b], mouse + b, trial)
+            adjoint = slope * record.gain[mouse + b, trial, 0] * dw[b, 0]
             for k in range(1, dw.shape[1]):
-                pull += slope * trials.gain[mouse + b, trial, k] * dw[b, k]
+                adjoint += slope * record.gain[mouse + b, trial, k] * dw[b, k]
             for k in range(dw.shape[1]):
-                dw[b, k] -= pull * trials.seen[mouse + b, trial, k]
+                dw[b, k] -= adjoint * record.moderated_x[mouse + b, trial, k]
 
 
 @inlined
-def decide(trials: Trials, w: Array, mouse: int, trial: int, p: Array) -> None:
-    """p (B, 1) of the policy with weights w (B, K); 1/2 without features or trial."""
+def choice_probability(record: Record, w: Array, mouse: int, trial: int, p: Array) -> None:
+    """p (B, 1) of a right choice with weights w (B, K); 1/2 without features or trial."""
     for b in range(w.shape[0]):
         p[b, 0] = HALF
-        if trials.x.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            logit = w[b, 0] * trials.x[mouse + b, trial, 0]
+        if record.x.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            logit = w[b, 0] * record.x[mouse + b, trial, 0]
             for k in range(1, w.shape[1]):
-                logit += w[b, k] * trials.x[mouse + b, trial, k]
+                logit += w[b, k] * record.x[mouse + b, trial, k]
             p[b, 0] = sigmoid(logit)
 
 
 @inlined
-def read_inputs(net: Network, trials: Trials, w: Array, p: Array, mouse: int, trial: int, z: Array) -> None:
-    """Rows of z (R, Z): weights, inputs and perhaps 2p - 1 of each mouse, then the same mirrored."""
-    mice, n_weights = w.shape
+def read_inputs(net: Parameters, record: Record, w: Array, p: Array, mouse: int, trial: int, z: Array) -> None:
+    """Rows of z (R, Z): weights, inputs and 2p - 1 of each mouse, as far as they are seen, then the same mirrored."""
+    mice, n_inputs = w.shape[0], record.inputs.shape[2]
+    n_weights = w.shape[1] if net.sees_weights else 0
     for b in range(mice):
         for k in range(n_weights):
             z[b, k] = w[b, k]
-        seen = trials.mask[mouse + b, trial] != ZERO
-        for u in range(trials.inputs.shape[2]):
-            z[b, n_weights + u] = trials.inputs[mouse + b, trial, u] if seen else ZERO
-        if z.shape[1] > n_weights + trials.inputs.shape[2]:
-            z[b, z.shape[1] - 1] = p[b, 0] - HALF + p[b, 0] - HALF
+        counts = record.mask[mouse + b, trial] != ZERO
+        for u in range(n_inputs):
+            z[b, n_weights + u] = record.inputs[mouse + b, trial, u] if counts else ZERO
+        if net.sees_probability:
+            z[b, n_weights + n_inputs] = p[b, 0] - HALF + p[b, 0] - HALF
         for k in range(net.mirror_in.size):
             z[mice + b, k] = net.mirror_in[k] * z[b, k]
 
 
 @inlined
-def first_stage(net: Network, buffers: Buffers, rows: slice, seen: Array) -> None:
+def first_stage(net: Parameters, buffers: Buffers, rows: slice, mask: Array) -> None:
     """From z to layers[0]: a dense layer, or a GRU cell that advances buffers.h."""
     z, values, h = buffers.z[rows], buffers.layers[0, rows], buffers.h
     if h.shape[1] == 0:
@@ -103,12 +105,12 @@ def first_stage(net: Network, buffers: Buffers, rows: slice, seen: Array) -> Non
         add_product(x_gates, z, net.first)
         copy_row(h_gates, net.recurrent_bias)
         add_product(h_gates, before, net.recurrent)
-        gru_cell(x_gates, h_gates, before, seen, h)
+        gru_cell(x_gates, h_gates, before, mask, h)
         copy(values, h)
 
 
 @inlined
-def first_stage_back(net: Network, buffers: Buffers, rows: slice, seen: Array, dh: Array) -> None:
+def first_stage_back(net: Parameters, buffers: Buffers, rows: slice, mask: Array, dh: Array) -> None:
     """From buffers.delta, the gradient of layers[0], to buffers.dz; dh (R, G) moves from after the trial to before it."""
     clear(buffers.dz)
     if dh.shape[1] == 0:
@@ -117,13 +119,13 @@ def first_stage_back(net: Network, buffers: Buffers, rows: slice, seen: Array, d
     else:
         x_gates, h_gates = buffers.x_gates[rows], buffers.h_gates[rows]
         add(dh, buffers.delta)
-        gru_cell_back(x_gates, h_gates, buffers.before[rows], seen, dh)
+        gru_cell_back(x_gates, h_gates, buffers.before[rows], mask, dh)
         add_product(dh, h_gates, net.recurrent_back)
         add_product(buffers.dz, x_gates, net.first_back)
 
 
 @inlined
-def dense_layers(net: Network, buffers: Buffers, rows: slice) -> None:
+def dense_layers(net: Parameters, buffers: Buffers, rows: slice) -> None:
     """From layers[0] to outputs."""
     for d in range(len(net.hidden)):
         values = buffers.layers[d + 1, rows]
@@ -135,7 +137,7 @@ def dense_layers(net: Network, buffers: Buffers, rows: slice) -> None:
 
 
 @inlined
-def dense_layers_back(net: Network, buffers: Buffers, rows: slice) -> None:
+def dense_layers_back(net: Parameters, buffers: Buffers, rows: slice) -> None:
     """From the gradient of outputs to that of layers[0], left in buffers.delta."""
     delta = buffers.delta
     clear(delta)
@@ -147,82 +149,92 @@ def dense_layers_back(net: Network, buffers: Buffers, rows: slice) -> None:
 
 
 @inlined
-def change_weights(net: Network, trials: Trials, w: Array, mouse: int, trial: int, outputs: Array, change: Array) -> None:
-    """w (B, K) += mask * scale * change * gate, where change is the output averaged over views."""
-    mice, gated = w.shape[0], trials.gate.shape[1] > 0
+def use_output(net: Parameters, record: Record, w: Array, mouse: int, trial: int, outputs: Array, mean_output: Array) -> None:
+    """w (B, K) += mask * scale * output * gate, or as a readout w = scale * output; the output is averaged over views."""
+    mice, gated = w.shape[0], record.gate.shape[1] > 0
     for b in range(mice):
-        seen = trials.mask[mouse + b, trial]
+        counts = record.mask[mouse + b, trial]
         for k in range(w.shape[1]):
-            change[b, k] = outputs[b, k]
+            mean_output[b, k] = outputs[b, k]
             if net.mirror_out.size > 0:
-                change[b, k] = HALF * (outputs[b, k] + net.mirror_out[k] * outputs[mice + b, k])
-            if seen != ZERO:
-                step = seen * net.scale[k] * change[b, k]
-                w[b, k] += step * trials.gate[mouse + b, trial, k] if gated else step
+                mean_output[b, k] = HALF * (outputs[b, k] + net.mirror_out[k] * outputs[mice + b, k])
+            if counts != ZERO:
+                step = counts * net.scale[k] * mean_output[b, k]
+                if net.output == READOUT:
+                    w[b, k] = step
+                else:
+                    w[b, k] += step * record.gate[mouse + b, trial, k] if gated else step
 
 
 @inlined
-def change_weights_back(
-    net: Network, trials: Trials, dw: Array, mouse: int, trial: int, outputs: Array, change: Array, dscale: Array
+def use_output_back(
+    net: Parameters, record: Record, dw: Array, mouse: int, trial: int, outputs: Array, mean_output: Array, dscale: Array
 ) -> None:
     """Replace outputs (R, K') by their gradient, given dw (B, K) of the weights after the trial."""
-    mice, gated = dw.shape[0], trials.gate.shape[1] > 0
+    mice, gated = dw.shape[0], record.gate.shape[1] > 0
     clear(outputs)
     for b in range(mice):
-        seen = trials.mask[mouse + b, trial]
-        if seen == ZERO:
+        counts = record.mask[mouse + b, trial]
+        if counts == ZERO:
             continue
         for k in range(dw.shape[1]):
-            d = seen * dw[b, k]
+            d = counts * dw[b, k]
             if gated:
-                d *= trials.gate[mouse + b, trial, k]
-            dscale[k] += d * change[b, k]
+                d *= record.gate[mouse + b, trial, k]
+            dscale[k] += d * mean_output[b, k]
             outputs[b, k] = d * net.scale[k]
             if net.mirror_out.size > 0:
                 outputs[b, k] *= HALF
                 outputs[mice + b, k] = net.mirror_out[k] * outputs[b, k]
+            if net.output == READOUT:  # what the weights were before the trial is forgotten
+                dw[b, k] = ZERO
 
 
 @inlined
-def add_core(trials: Trials, w: Array, z: Array, p: Array, mouse: int, trial: int) -> None:
-    """w (B, K) += constant + linear p + square p^2 + own w; the weights before the trial are in z."""
+def add_base_rule(record: Record, w: Array, corrected: Array, p: Array, mouse: int, trial: int) -> None:
+    """w (B, K) += constant + linear p + square p^2 + own corrected, the weights before the trial."""
     for b in range(w.shape[0]):
-        if trials.core.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            core, q = trials.core[mouse + b, trial], p[b, 0]
+        if record.base_rule.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            base, q = record.base_rule[mouse + b, trial], p[b, 0]
             for k in range(w.shape[1]):
-                w[b, k] += core[0, k] + q * (core[1, k] + q * core[2, k]) + core[3, k] * z[b, k]
+                w[b, k] += base[0, k] + q * (base[1, k] + q * base[2, k]) + base[3, k] * corrected[b, k]
 
 
 @inlined
-def add_core_back(trials: Trials, dw: Array, z: Array, p: Array, mouse: int, trial: int, dcore: Array, dp: Array) -> None:
-    """Given dw (B, K) of the weights after the trial: fill dcore, start dp (B, 1), add to dw what came through `own`."""
+def add_base_rule_back(record: Record, adjoint: Adjoint, corrected: Array, p: Array, mouse: int, trial: int, dp: Array) -> None:
+    """Given dw (B, K) of the weights after the trial: fill dbase, start dp (B, 1), add to dw what came through `own`."""
+    dw = adjoint.w
     for b in range(dw.shape[0]):
         dp[b, 0] = ZERO
-        if trials.core.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            core, d, q = trials.core[mouse + b, trial], dcore[mouse + b, trial], p[b, 0]
+        if record.base_rule.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            base, dbase, q = record.base_rule[mouse + b, trial], adjoint.base_rule[mouse + b, trial], p[b, 0]
             for k in range(dw.shape[1]):
-                d[0, k], d[1, k], d[2, k], d[3, k] = dw[b, k], q * dw[b, k], q * q * dw[b, k], z[b, k] * dw[b, k]
-                dp[b, 0] += dw[b, k] * (core[1, k] + q * core[2, k] + q * core[2, k])
-                dw[b, k] += core[3, k] * dw[b, k]
+                dbase[0, k] = dw[b, k]
+                dbase[1, k] = q * dw[b, k]
+                dbase[2, k] = q * q * dw[b, k]
+                dbase[3, k] = corrected[b, k] * dw[b, k]
+                dp[b, 0] += dw[b, k] * (base[1, k] + q * base[2, k] + q * base[2, k])
+                dw[b, k] += base[3, k] * dw[b, k]
 
 
 @inlined
 def add_weight_gradients(
-    net: Network, trials: Trials, dz: Array, p: Array, dp: Array, dw: Array, mouse: int, trial: int
+    net: Parameters, record: Record, dz: Array, p: Array, dp: Array, dw: Array, mouse: int, trial: int
 ) -> None:
     """Add to dw (B, K) what came through the network's input and, from dp (B, 1) on, through the probability."""
-    mice, n_weights, n_z = dw.shape[0], dw.shape[1], net.first.shape[0]
+    mice = dw.shape[0]
+    n_weights = dw.shape[1] if net.sees_weights else 0
     for b in range(mice):
         for k in range(n_weights):
             dw[b, k] += dz[b, k]
             if net.mirror_in.size > 0:
                 dw[b, k] += net.mirror_in[k] * dz[mice + b, k]
-        if trials.x.shape[1] > 0 and trials.mask[mouse + b, trial] != ZERO:
-            if n_z > n_weights + trials.inputs.shape[2]:
+        if record.x.shape[1] > 0 and record.mask[mouse + b, trial] != ZERO:
+            if net.sees_probability:
                 through = dz[b, n_weights]
                 if net.mirror_in.size > 0:
-                    through += net.mirror_in[n_z - 1] * dz[mice + b, n_weights]
+                    through += net.mirror_in[net.mirror_in.size - 1] * dz[mice + b, n_weights]
                 dp[b, 0] += through + through
             slope = dp[b, 0] * p[b, 0] * (ONE - p[b, 0])
-            for k in range(n_weights):
-                dw[b, k] += slope * trials.x[mouse + b, trial, k]
+            for k in range(dw.shape[1]):
+                dw[b, k] += slope * record.x[mouse + b, trial, k]

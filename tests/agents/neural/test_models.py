@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+
 import pytest
 import torch
 from networks import FUSED_KINDS, neural_rule
@@ -12,7 +16,8 @@ from agents.neural.registry import NEURAL_RULES
 from twin.inference.fit import fit
 from twin.inference.neural.trainer import Trainer
 from twin.inference.neural.unroll import Batch, unroll
-from twin.inference.settings import TrainSettings, find_settings
+from twin.inference.registry import find_settings
+from twin.inference.settings import TrainSettings
 
 FEATURES = ("stimulus", "bias")
 MICE, TRIALS, CONTEXT = 3, 40, 6
@@ -26,7 +31,9 @@ def random_batch(seed: int = 0, gaps: bool = True) -> Batch:
 
 
 def transformer(**settings):
-    rule = neural_rule("transformer", FEATURES, **({"hidden": 8, "context": CONTEXT, "core": "static"} | settings)).double()
+    rule = neural_rule(
+        "transformer", FEATURES, **({"hidden": 8, "context": CONTEXT, "base_rule": "static"} | settings)
+    ).double()
     nn.init.normal_(rule.by_age)
     return rule
 
@@ -63,7 +70,7 @@ def test_transformer_is_windowed_attention():
 
 @pytest.mark.parametrize("kind", NEURAL_RULES)
 def test_no_path_sees_the_future(kind):
-    rule, batch, other = neural_rule(kind, FEATURES, hidden=8, core="static").double(), random_batch(1), random_batch(2)
+    rule, batch, other = neural_rule(kind, FEATURES, hidden=8, base_rule="static").double(), random_batch(1), random_batch(2)
     mixed = Batch(*(torch.cat([a[:, :25], b[:, 25:]], dim=1) for a, b in zip(batch[:3], other[:3], strict=True)))
     path, again = (unroll(rule, b)[1] for b in (batch, mixed))
     assert torch.equal(path[:, :26], again[:, :26])
@@ -77,7 +84,9 @@ def test_transformer_forgets_what_is_older_than_its_context():
         state, reward, kept = rule.init(MICE), list(trials[2]), []
         reward[4] = 1.0 - reward[4] if other else reward[4]
         for x, choice, r in zip(*trials[:2], reward, strict=True):
-            state = rule.learn(state._replace(weights=w), x, choice, r, w[:, :1])  # weights that remember nothing
+            state = rule.learn(
+                state._replace(weights=w), x, choice, r, torch.full((MICE, 1), 0.5, dtype=w.dtype)
+            )  # weights that remember nothing
             kept.append(state.weights)
         outcomes.append(kept)
     differs = [not torch.equal(a, b) for a, b in zip(*outcomes, strict=True)]
@@ -124,7 +133,7 @@ def test_training_finds_learning(model, trials, settings, small):
 
 @pytest.mark.parametrize("kind", NEURAL_RULES)
 def test_auto_is_fused_where_it_can_be(kind):
-    rule, batch = neural_rule(kind, FEATURES, hidden=8, core="static").double(), random_batch()
+    rule, batch = neural_rule(kind, FEATURES, hidden=8, base_rule="static").double(), random_batch()
     auto = unroll(rule, batch, strategy="auto")[1]
     assert torch.equal(auto, unroll(rule, batch, strategy="fused" if kind in FUSED_KINDS else "loop")[1])
 
@@ -134,7 +143,7 @@ def test_a_transformer_has_no_fused_path(small):
         unroll(transformer(), random_batch(), strategy="fused")
     with pytest.raises(ValueError, match="TransformerRule has only the loop"):
         Trainer(transformer(), small[2], TrainSettings(strategy="fused"))
-    with pytest.raises(ValueError, match="a transformer's trials run one by one"):
+    with pytest.raises(ValueError, match="no compiled kernels run a transformer; use 'auto' or 'loop'"):
         find_settings("transformer")(strategy="fused")
 
 
@@ -144,7 +153,7 @@ def test_one_device_is_not_mixed_with_another(kind):
     away = torch.device("meta")
     rule, batch = neural_rule(kind, FEATURES, hidden=8).double().to(away), random_batch().to(away)
     for segment in (None, 7):
-        logits, path = unroll(rule, batch._replace(gain=batch.x, seen=batch.x), strategy="auto", segment=segment)
+        logits, path = unroll(rule, batch._replace(gain=batch.x, moderated_x=batch.x), strategy="auto", segment=segment)
         assert logits.device == path.device == away
         assert path.shape == (MICE, TRIALS, 2)
     with pytest.raises(RuntimeError, match="device"):
@@ -192,3 +201,18 @@ def test_memory_widths():
     """Memories (views, M, units), their units by hand: key, value and validity of five trials; the GRU's."""
     widths = [neural_rule(kind, FEATURES, hidden=8, context=5).init(2).hidden.shape for kind in ("transformer", "tinyrnn")]
     assert widths == [(2, 2, 5 * 17), (2, 2, 8)]
+
+
+def test_names_are_those_of_the_classes_and_need_no_torch():
+    assert all(kind.name == name for name, kind in NEURAL_RULES.items())
+    code = "import sys; from twin.inference.registry import MODELS, find_settings; find_settings('full-mouse')\n"
+    code += "import twin.cohort; assert 'dnnglm-history' in MODELS and 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("model", NEURAL_RULES)
+def test_settings_put_together_can_be_sent_to_another_process(model):
+    settings = find_settings(model)(hidden=6, epochs=3)
+    again = pickle.loads(pickle.dumps(settings))
+    assert again == settings
+    assert again.model_fields_set == {"hidden", "epochs"}

@@ -17,13 +17,14 @@ from twin.inference.card import load_fit
 from twin.inference.fit import fit
 from twin.inference.neural.trainer import DivergedError, Trainer
 from twin.inference.neural.unroll import Batch, unroll
-from twin.inference.settings import NeuralSettings, TrainSettings
+from twin.inference.registry import find_settings
+from twin.inference.settings import TrainSettings
 from twin.simulation import simulate
 
 FEATURES = ("stimulus", "bias", "previous_choice")
 FORMS = [
-    *[{"mirror": m, "gradient_form": g, "core": "static"} for m in (False, True) for g in (False, True)],
-    *[{"probability": p, "core": c} for p in (False, True) for c in ("static", "reward-max", "full-mouse")],
+    *[{"mirror": m, "gradient_form": g, "base_rule": "static"} for m in (False, True) for g in (False, True)],
+    *[{"probability": p, "base_rule": c} for p in (False, True) for c in ("static", "reward-max", "full-mouse")],
 ]
 
 
@@ -141,7 +142,7 @@ def test_features_that_are_not_numbers_name_the_mouse(small):
 
 
 def test_divergence_stops_with_good_parameters(small):
-    model = NEURAL_RULES["dnnglm"](("stimulus", "bias"), NetworkSettings(hidden=8, core="static"))
+    model = NEURAL_RULES["dnnglm"](("stimulus", "bias"), NetworkSettings(hidden=8, base_rule="static"))
     trainer = Trainer(model, small[2], TrainSettings(epochs=5))
     steps = []
 
@@ -151,7 +152,7 @@ def test_divergence_stops_with_good_parameters(small):
             with torch.no_grad():
                 model.scale.fill_(float("nan"))
 
-    with pytest.raises(DivergedError, match=r"diverged in epoch 3 at a learning rate of 0.01; lower `rate`"):
+    with pytest.raises(DivergedError, match=r"diverged in epoch 3 at a learning rate of 0.01; lower `learning_rate`"):
         trainer.run(break_down)
     kept = list(model.parameters())
     assert all(torch.isfinite(p).all() for p in kept)
@@ -175,10 +176,11 @@ def test_initial_weights_by_every_means(small):
 
 
 def test_settings_hold_both_network_and_training():
-    settings = NeuralSettings()
+    kind = find_settings("dnnglm")
+    settings = kind()
     assert settings.passes(16) == 800
     assert settings.passes(64) == 200
-    assert NeuralSettings(epochs=7).passes(64) == 7
+    assert kind(epochs=7).passes(64) == 7
     assert settings.waits(64) == 50
     assert settings.waits(1000) == 25
-    assert NeuralSettings(patience=3).waits(64) == 3
+    assert kind(patience=3).waits(64) == 3
