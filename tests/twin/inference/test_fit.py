@@ -15,9 +15,9 @@ from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.card import load_fit, read_card
 from twin.inference.fit import Fit, fit
-from twin.inference.settings import SETTINGS
+from twin.inference.registry import MODELS
 
-MODELS = list(SETTINGS)
+MODELS = list(MODELS)
 ALONE = [model for model in MODELS if model not in NEURAL_RULES]  # each mouse by itself
 TRIALS = 90
 
