@@ -17,7 +17,6 @@ from twin.inference.card import load_fit, read_card
 from twin.inference.fit import Fit, fit
 from twin.inference.registry import MODELS
 
-MODELS = list(MODELS)
 ALONE = [model for model in MODELS if model not in NEURAL_RULES]  # each mouse by itself
 TRIALS = 90
 
