@@ -113,7 +113,7 @@ def _starts(problem: Problem) -> list[np.ndarray]:
             value = rate if "rate" in p.name else noise.get(p.name, start[c])
             start[c] = _off_bounds(p, value)
         starts.append(problem.free(start))
-    return starts[:1] if np.array_equal(*starts) else starts
+    return starts[:1] if np.array_equal(starts[0], starts[1]) else starts
 
 
 def _alone(problem: Problem) -> Optimum:
