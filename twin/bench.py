@@ -19,11 +19,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from agents.rules import RULES
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
+from twin.inference.closed_form.fit import fit_rule
 from twin.inference.closed_form.likelihood import MouseLikelihood
+from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.simulation import simulate
 
 
@@ -37,6 +40,7 @@ def bench(quick: bool = False) -> dict[str, Any]:
     rollout = _simulation(add, 200 if quick else 1000, 10_000)
     _environments(add, 20_000 if quick else 100_000)
     _likelihood(add)
+    _fits(add, quick)
     _networks(add, quick)
     _store(add, rollout)
     _startup(add)
@@ -114,6 +118,42 @@ def _likelihood(add: Add) -> None:
     theta, free = cohort.theta(1)[0], [0, 1, 2]
     seconds = _best(lambda: likelihood.evaluate(theta, free), 10)
     add("likelihood_gradient", 1e9 * seconds / 10_000 / len(free), "ns/trial/parameter", "reinforce-baseline, 10,000 trials")
+
+
+def _fits(add: Add, quick: bool) -> None:
+    """Fits of a closed-form rule to mice that differ; ratios to one run of the likelihood over the same trials."""
+    rate = {"distribution": "lognormal", "median": 0.06, "sigma": 0.3}
+    cohort = Cohort(mice=8 if quick else 48, parameters={"rate": rate, "baseline": 0.1})
+    mouse = Trials.from_rollout(simulate(cohort.model_copy(update={"mice": 1}), trials=10_000))
+    seconds = _fit_seconds(mouse, repeats=2)
+    add("fit_closed_form", seconds, "s", "reinforce-baseline, 1 mouse x 10,000 trials")
+
+    trials = Trials.from_rollout(simulate(cohort, trials=2_000 if quick else 8_000))
+    settings = f"reinforce-baseline, {len(trials.ids)} mice x {trials.x.shape[1]} trials, 2 cores"
+    seconds = _fit_seconds(trials, population=True)
+    add("fit_population", seconds, "s", settings)
+    add("fit_population_ratio", seconds / _score_seconds(MouseLikelihood, trials, cohort), "fit over one likelihood", settings)
+
+    few = trials.of_mice([0, 1]).first(200 if quick else 2_000)
+    settings = f"reinforce-baseline with noise, 2 mice x {few.x.shape[1]} trials"
+    seconds = _fit_seconds(few, noise=True)
+    add("fit_noise", seconds, "s", settings)
+    add("fit_noise_ratio", seconds / _score_seconds(FilteredLikelihood, few, cohort), "fit over one filter", settings)
+
+
+def _fit_seconds(trials: Trials, repeats: int = 1, **settings: bool) -> float:
+    """Seconds of a fit, compiled before."""
+    rule = RULES["reinforce-baseline"]
+    fit_rule(trials.of_mice([0]).first(100), rule, **settings)  # type: ignore[arg-type]
+    return _best(lambda: fit_rule(trials, rule, **settings), repeats)  # type: ignore[arg-type]
+
+
+def _score_seconds(kind: type[MouseLikelihood], trials: Trials, cohort: Cohort) -> float:
+    """Seconds of one likelihood of all mice, without derivatives, in one thread."""
+    theta = cohort.theta(1)
+    likelihoods = [kind(trials, m, cohort.layout) for m in range(len(trials.ids))]
+    likelihoods[0].log_likelihood(theta[0])
+    return _best(lambda: [one.log_likelihood(t) for one, t in zip(likelihoods, theta, strict=False)])
 
 
 def _networks(add: Add, quick: bool) -> None:

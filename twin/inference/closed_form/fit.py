@@ -103,23 +103,28 @@ def _counted(results: Iterator[Result], done: Callable[[int], None]) -> list[Res
     return every
 
 
-def _alone(problem: Problem, tolerance: float = TOLERANCE) -> Optimum:
-    """The best of some starts, at either end of the range of learning rates and of noise."""
+def _starts(problem: Problem) -> list[np.ndarray]:
+    """Unconstrained values (F,) to begin from: either end of the range of learning rates and of noise, or the only one."""
     columns = list(zip(problem.columns, problem.parameters, strict=True))
-    rates = [c for c, p in columns if "rate" in p.name]
-    noises = [(c, p.name) for c, p in columns if p.name in NOISE_STARTS[0]]
-    optima = []
+    starts = []
     for rate, noise in zip(RATE_STARTS, NOISE_STARTS, strict=True):
         start = problem.base.copy()
-        start[rates] = rate
-        for column, name in noises:
-            start[column] = noise[name]
         for c, p in columns:
-            start[c] = _off_bounds(p, start[c])
-        optima.append(problem.maximise(problem.free(start), tolerance))
-        if not rates and not noises:
-            break
-    return min(optima, key=lambda o: o.nll)
+            value = rate if "rate" in p.name else noise.get(p.name, start[c])
+            start[c] = _off_bounds(p, value)
+        starts.append(problem.free(start))
+    return starts[:1] if np.array_equal(starts[0], starts[1]) else starts
+
+
+def _alone(problem: Problem) -> Optimum:
+    """The best of all starts."""
+    return min((problem.maximise(start) for start in _starts(problem)), key=lambda o: o.nll)
+
+
+def _roughly(problem: Problem) -> np.ndarray:
+    """About where a mouse's likelihood is highest (F,), by way of the most likely start."""
+    start = min(_starts(problem), key=lambda free: problem.evaluate(free)[1].nll)
+    return problem.maximise(start, FIRST_TOLERANCE).free
 
 
 def _off_bounds(parameter: Parameter, value: float) -> float:
@@ -157,8 +162,7 @@ def _as_population(problems: list[Problem], pool: JobPool, done: Callable[[int],
     The first step looks for each mouse's optimum from the prior's mean, where a fit alone may have gone astray; the others
     from the optimum before.
     """
-    alone = _counted(pool.each(partial(_alone, tolerance=FIRST_TOLERANCE), problems), done)
-    free = np.array([o.free for o in alone])
+    free = np.array(_counted(pool.each(_roughly, problems), done))
     mean = np.median(free, axis=0)
     variance = (1.4826 * np.median(np.abs(free - mean), axis=0)) ** 2
     free = np.tile(mean, (len(problems), 1))

@@ -10,7 +10,8 @@ from agents import RULES, Layout
 from agents.closed_form import BatchRule
 from twin.cohort import Cohort
 from twin.data.trials import Trials
-from twin.inference.closed_form.fit import fit_rule
+from twin.engine import job_pool
+from twin.inference.closed_form.fit import _as_population, _problems, fit_rule
 from twin.inference.closed_form.likelihood import MouseLikelihood
 from twin.inference.neural.unroll import Batch, unroll
 from twin.simulation import simulate
@@ -60,6 +61,58 @@ def test_complex_step_is_autograd(rule):
     gradient = variable.grad.numpy()[free]
     assert ours.nll == pytest.approx(oracle.item(), rel=1e-12)
     assert np.abs(ours.gradient - gradient).max() <= 1e-10 * np.abs(gradient).max()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_value_with_derivatives_is_the_value_along_the_path(rule, small):
+    """Two compiled runs, one in complex and one in real numbers, and the derivatives one by one as all at once."""
+    layout = Layout(RULES[rule], small[2].features)
+    likelihood = MouseLikelihood(small[2], 1, layout)
+    theta = theta_of(layout)
+    free = list(range(len(layout.names)))
+    every = likelihood.evaluate(theta, free)
+    assert every.nll == pytest.approx(-likelihood.log_likelihood(theta).sum(), rel=1e-12)
+    assert likelihood.evaluate(theta, []).nll == pytest.approx(every.nll, rel=1e-12)
+    for column in (0, layout.index("initial_weight")[1], layout.index("lapse_high")[0]):
+        one = likelihood.evaluate(theta, [column])
+        assert one.gradient[0] == pytest.approx(every.gradient[column], rel=1e-10, abs=1e-12)
+        assert one.information[0, 0] == pytest.approx(every.information[column, column], rel=1e-10, abs=1e-12)
+    assert np.array_equal(every.information, every.information.T)
+
+
+def test_impossible_choices_have_no_likelihood(small):
+    """Weights so strong that a choice against them has probability 0: infinite, and an error in no number."""
+    layout = Layout(RULES["static"], small[2].features)
+    theta = layout.defaults()
+    theta[layout.index("initial_weight")] = 1e5
+    found = MouseLikelihood(small[2], 0, layout).evaluate(theta, layout.index("initial_weight"))
+    assert found.nll == np.inf
+    assert np.isfinite(found.gradient).all() and np.isfinite(found.information).all()
+
+
+def test_mice_are_fitted_alike_in_any_company(small):
+    """Alone, a mouse's fit does not depend on the others or on the threads; every mouse is reported twice."""
+    trials, rule, told = small[2], RULES["reinforce-baseline"], []
+    together = fit_rule(trials, rule, done=told.append)
+    for m in range(len(trials.ids)):
+        one = fit_rule(trials.of_mice([m]), rule)
+        assert np.array_equal(one.theta[0], together.theta[m])
+        assert np.array_equal(one.ci95[0], together.ci95[m], equal_nan=True)
+    assert told == [*range(4), *range(4)]
+
+
+def test_population_is_where_likelihood_and_prior_are_in_balance(small):
+    """Each mouse of a population is at the maximum of its likelihood times the prior: found anew from elsewhere."""
+    trials, rule = small[2], RULES["reinforce-baseline"]
+    problems = _problems(trials, Layout(rule, trials.features), (), {}, {}, noise=False)
+    with job_pool("threads", 2) as pool:
+        problems, optima = _as_population(problems, pool, lambda mouse: None)
+    for problem, best in zip(problems, optima, strict=True):
+        other = problem.maximise(problem.prior.mean + 0.3 / np.sqrt(problem.prior.precision))
+        assert best.converged
+        assert best.nll <= other.nll + 1e-3
+        assert best.theta[problem.columns] == pytest.approx(other.theta[problem.columns], abs=0.01)
+    assert np.array_equal([o.theta for o in optima], fit_rule(trials, rule, population=True).theta)
 
 
 def test_information_is_the_variance_of_the_score():
