@@ -119,7 +119,10 @@ class Plan:
         return Buffers(**{name: aligned(shape, net.first.dtype) for name, shape in shapes.items()})
 
     def each_block(self, task: Callable[[slice], Result]) -> list[Result]:
-        """Results of `task` for every block of mice, in order. The kernels release the interpreter lock."""
+        """Results of `task` for every block of mice, in order. The kernels release the interpreter lock.
+
+        Not by `twin.engine`: this runs at every step of a training, and what a pool costs counts.
+        """
         if len(self.blocks) == 1 or self.threads == 1:
             return [task(mice) for mice in self.blocks]
         with ThreadPoolExecutor(self.threads) as pool:  # made anew each time, because a pool does not survive a fork
