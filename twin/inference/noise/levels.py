@@ -114,7 +114,8 @@ def chain_log_likelihood(chains: Any, mouse: int, variance: Any, rates: Any, sta
     """
     n, total = chains.x.shape[2], 0.0
     state.covariance[:] = 0.0
-    state.mean[:] = chains.start[mouse]
+    for k in range(n):
+        state.mean[k] = chains.start[mouse, k]
     for t in range(chains.lengths[mouse]):
         x, choice = chains.x[mouse, t], chains.choice[mouse, t]
         if chains.new_session[mouse, t] and t > 0:
