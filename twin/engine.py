@@ -22,10 +22,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from tqdm import tqdm
 
+from envs.checks import whole
 from envs.names import suggest
 
 Engine = Literal["serial", "threads", "processes"]
@@ -51,12 +52,16 @@ def map_jobs(
     The first job that fails stops those that have not begun, and its error is raised here. Raises ValueError for an engine
     that does not exist or less than one worker.
     """
-    if engine not in ENGINES:
-        raise ValueError(suggest("engine", engine, ENGINES))
-    if workers < 1:
-        raise ValueError(f"workers = {workers}: expected at least 1")
+    check_engine(engine, workers)
     done = _done(job, items, engine, min(workers, len(items)))
     return list(tqdm(done, total=len(items), unit=unit, desc=progress, disable=None if progress else True, delay=0.5))
+
+
+def check_engine(engine: Any, workers: Any) -> None:
+    """Raise ValueError for an engine that does not exist, or a number of workers that is not whole or below 1."""
+    if engine not in ENGINES:
+        raise ValueError(suggest("engine", engine, ENGINES))
+    whole("workers", workers, 1)
 
 
 def _done(job: Callable[[Item], Result], items: Sequence[Item], engine: Engine, workers: int) -> Iterator[Result]:
@@ -104,3 +109,8 @@ def _one_torch_thread() -> None:
     """torch counts the threads of each of our threads by itself; it is not loaded for this."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+# A fork copies torch but not the threads it works with, for which the copy would wait for ever; with one thread it needs none.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_torch_thread)
