@@ -81,7 +81,7 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
         super().reset(seed=seed)
         if seed is not None or self._mice is None:
             seed = int(self.np_random.integers(2**32)) if seed is None else seed
-            self._mice = new_mice(self._rig[0], np.array([mouse_key(seed, self._number)], np.uint64))
+            self._mice = new_mice(self._rig[0], np.array([mouse_key(np.uint64(seed), self._number)], np.uint64))
         begin_session(self._rig, self._mice, 0, stage)
         self._over = False
         mouse = self._mice[0]
