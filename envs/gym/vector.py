@@ -234,9 +234,7 @@ def _autoreset_mode(given: Any) -> AutoresetMode:
         if given in (mode, mode.value):
             return mode
     shown = given.value if isinstance(given, AutoresetMode) else given
-    raise ValueError(
-        f"autoreset_mode {shown!r}; expected DISABLED or NEXT_STEP, or {' or '.join(repr(m.value) for m in known)}"
-    )
+    raise ValueError(f"autoreset_mode {shown!r}; expected DISABLED or NEXT_STEP ({' or '.join(repr(m.value) for m in known)})")
 
 
 def _checked_seeds(given: Any, mice: int) -> list[int | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,6 @@ import pytest
 
 from agents import RULES, Layout, Mouse, Parameter, Rule
 from agents.closed_form import compile_learn
-from agents.parameters import Parameter as Column
 from agents.theta import TRAITS
 from twin.cohort import Cohort
 from twin.simulation import simulate
@@ -30,7 +31,7 @@ def new(update, *parameters, **fields):
         (lambda w, e, c, x, choice, reward, p, rate: (w, e, c), "missing a required argument: 'rate'"),
         (
             lambda w, e, c, x, choice, reward, p: w,
-            r"must return the new \(w, eligibility, critic\), three values; it .* a float",
+            r"must return the new \(w, .*, critic\), three values; it .* a float",
         ),
         (lambda w, e, c, x, choice, reward, p: (w, e), "it returns 2 values"),
         (lambda w, e, c, x, choice, reward, p: (w, e, c, w), "it returns 4 values"),
@@ -87,7 +88,7 @@ def test_a_users_own_rule_is_taken():
         ({"key": -1}, "key = -1: expected"),
         ({"key": 2**64}, "key = 18446744073709551616: expected"),
         ({"key": 1.5}, "key = 1.5: expected a whole number"),
-        ({"theta": np.zeros(3)}, r"theta of shape \(3,\): expected a row of 14"),
+        ({"theta": np.zeros(3)}, r"theta of shape \(3,\): expected a row of 16"),
         ({"rate": "fast"}, "rate = 'fast': expected a number"),
         ({"rate": True}, "rate = True: expected a number"),
         ({"rate": float("nan")}, "rate = nan is outside"),
@@ -121,7 +122,7 @@ def test_the_order_of_calls_and_what_is_learned():
 
 
 @pytest.mark.parametrize("column", [c for c in TRAITS if math.isfinite(c.most)], ids=lambda column: column.name)
-def test_a_magnitude_no_mouse_behaves_with(column: Column):
+def test_a_magnitude_no_mouse_behaves_with(column: Parameter):
     assert column.transform == replace(column, most=math.inf).transform != "logit"
     assert column.free(column.default + 1.0) == replace(column, most=math.inf).free(column.default + 1.0)
     column.check([column.default, column.most])
@@ -150,9 +151,6 @@ def test_numbers_at_the_edge(rule, driver):
 
 
 def test_a_foreign_envs_is_noticed(tmp_path):
-    import subprocess
-    import sys
-
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "__init__.py").write_text("")
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parent.parent.parent)!r}]; import agents"

@@ -10,6 +10,7 @@ from numba import config
 
 from envs import cache
 
+DAMAGES = [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]]
 NOWHERE = Path("/proc/nonexistent")
 SOURCE = "from envs.compiled import njit\n\n@njit(cache=True)\ndef double(x):\n    return 2 * x\n"
 
@@ -32,9 +33,7 @@ def tiny(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize(
-    "damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]]
-)
+@pytest.mark.parametrize("damage", DAMAGES, ids=["emptied", "cut short", "a bit flipped"])
 def test_a_damaged_file_is_compiled_again(tiny, tmp_path, suffix, damage):
     first = tiny()
     assert first(4) == 8
