@@ -1,5 +1,6 @@
 """Mice: how they decide and how they learn. Neural rules are in `agents.neural`, which needs torch."""
 
+from agents import _neighbours  # noqa: F401 (first: it checks what `envs` is)
 from agents.features import FEATURES
 from agents.mouse import Mouse
 from agents.parameters import Parameter

@@ -13,6 +13,7 @@ import numpy as np
 from numba import config
 
 from agents.rules import Rule
+from agents.update_check import compile_update
 from envs.compiled import kernel, loop
 
 if config.DISABLE_JIT:
@@ -76,10 +77,11 @@ def compile_learn(rule: Rule) -> Callable[..., None]:
     """Compiled `learn(memory, choice, reward, p, rule_parameters)`: one trial of learning of one mouse, in place.
 
     `p` is the probability of a right choice before lapses, `rule_parameters` (K, R) the parameters of the rule at each weight.
-    Weights and parameters may be complex.
+    Weights and parameters may be complex. Raises ValueError for a rule whose update numba cannot compile.
     """
     update = loop(rule.update)
     n_parameters = len(rule.parameters)
+    compile_update(rule.name, update, n_parameters)
     windowed = rule.window > 0
 
     @loop

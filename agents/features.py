@@ -9,9 +9,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
-from envs.compiled import kernel
+from envs.compiled import kernel, njit
 from envs.names import suggest
 
 _STIMULUS, _BIAS, _CONTRAST, _PREVIOUS_CHOICE, _PREVIOUS_REWARD, _PREVIOUS_STIMULUS, _SCALED_CONTRAST, _LEFT, _RIGHT = range(9)

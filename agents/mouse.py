@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from agents.features import feature_codes
 from agents.life import compile_finish, decide, sleep
 from agents.rules import RULES, Rule
 from agents.theta import Layout
+from envs.checks import check_seed
 from envs.draws import mouse_key
+from envs.names import suggest
 
 NO_GO_ACTION = 2  # of the Gymnasium environments
 
@@ -43,18 +47,14 @@ class Mouse:
         theta: np.ndarray | None = None,
         **parameters: float,
     ) -> None:
-        self.rule = RULES[rule] if isinstance(rule, str) else rule
+        self.rule = _find_rule(rule)
         layout = Layout(self.rule, tuple(features))
-        row = layout.defaults() if theta is None else np.array(theta, float)
-        for name, value in parameters.items():
-            row[layout.index(name)] = value
-        for column, value in zip(layout.columns.values(), row, strict=True):
-            column.check(value)
-        self._unpacked = layout.unpack(row[None])
+        self._unpacked = layout.unpack(_row(layout, theta, parameters)[None])
         self._codes = feature_codes(features)
-        self._key = np.uint64(mouse_key(0, 0) if key is None else key)
+        self._key = np.uint64(mouse_key(0, 0) if key is None else check_seed(key, "key"))
         self._memory = new_memory(self.rule, self._unpacked.initial_weight[0])
         self._finish = compile_finish(self.rule)
+        self._choice: int | None = None  # on the stimulus last seen; None once it is learned from
         self._trial = 0
         self._session = 0
         self._session_trial = 0
@@ -67,6 +67,8 @@ class Mouse:
     @property
     def response_time(self) -> float:
         """Seconds from stimulus onset that the last choice took; the response window for a no-go."""
+        if self._trial == 0 and self._choice is None:
+            raise _nothing_done()
         return self._response_time
 
     def start_session(self) -> None:
@@ -78,7 +80,7 @@ class Mouse:
 
     def act(self, observation: Any) -> int:
         """Action (0 left, 1 right, 2 no-go) on an observation, the signed contrast as an array (1,)."""
-        self._contrast = float(observation[0])
+        self._contrast = _contrast(observation)
         u = self._unpacked
         when = (self._key, self._trial, self._session, self._session_trial)
         self._choice, self._response_time, self._p, _ = decide(
@@ -90,14 +92,23 @@ class Mouse:
         """Learn from the reward (0 or 1) of the last choice.
 
         `choice` is what the rig recorded, `info["choice"]`, where it may differ from the action: a rig with a response
-        window of less than 60 s, or one that takes no responses (habituation).
+        window of less than 60 s, or one that takes no responses (habituation). Raises ValueError for any other reward or
+        choice, RuntimeError for a second lesson from one choice.
         """
+        if self._choice is None:
+            raise _nothing_done()
+        choice = self._choice if choice is None else choice
+        if reward not in (0, 1) or choice not in (-1, 0, 1):
+            raise ValueError(
+                f"reward {reward!r}, choice {choice!r}: expected a reward of 0 or 1, and a choice of 0 (left), 1 (right) or "
+                f"-1 (none), as in info['choice']"
+            )
         self._finish(
             self._memory,
             self._unpacked.rule_parameters[0],
             self._unpacked.trial_noise[0],
             self._contrast,
-            self._choice if choice is None else choice,
+            int(choice),
             int(reward),
             self._p,
             self._key,
@@ -105,3 +116,42 @@ class Mouse:
         )
         self._trial += 1
         self._session_trial += 1
+        self._choice = None
+
+
+def _find_rule(rule: str | Rule) -> Rule:
+    """A closed-form rule, given itself or its name. Raises ValueError for anything else."""
+    if isinstance(rule, Rule):
+        return rule
+    if rule not in RULES:
+        raise ValueError(suggest("rule", rule, RULES))
+    return RULES[rule]
+
+
+def _row(layout: Layout, theta: Any, parameters: Mapping[str, float]) -> np.ndarray:
+    """A mouse's row of theta, (P,). Raises ValueError for one of another length, or a value outside its bounds."""
+    row = layout.defaults() if theta is None else np.array(theta, float)
+    if row.shape != (len(layout.names),):
+        raise ValueError(f"theta of shape {row.shape}: expected a row of {len(layout.names)}, of {', '.join(layout.names)}")
+    for name, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise ValueError(f"{name} = {value!r}: expected a number")
+        row[layout.index(name)] = value
+    for column, value in zip(layout.columns.values(), row, strict=True):
+        column.check(value)
+    return row
+
+
+def _contrast(observation: Any) -> float:
+    """The signed contrast of an observation. Raises ValueError for what is none."""
+    try:
+        contrast = float(observation[0])
+    except (TypeError, ValueError, IndexError):
+        contrast = math.nan
+    if not -1.0 <= contrast <= 1.0:
+        raise ValueError(f"observation {observation!r}: expected an array of one signed contrast, -1 to 1")
+    return contrast
+
+
+def _nothing_done() -> RuntimeError:
+    return RuntimeError("the mouse has made no choice that it has not learned from; call act(observation) first")

@@ -23,7 +23,8 @@ from envs.table import Table
 class Parameter:
     """One parameter: what it means, where it may lie, and its default.
 
-    `per_weight` parameters have one value for each feature, named `name.feature`.
+    `per_weight` parameters have one value for each feature, named `name.feature`. Where `low` or `high` is infinite, `most`
+    is the largest magnitude with which a mouse still behaves: `check` refuses what is beyond, transforms do not know of it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Parameter:
     unit: str
     doc: str
     per_weight: bool = False
+    most: float = math.inf
 
     @property
     def transform(self) -> Literal["identity", "log", "logit"]:
@@ -70,11 +72,17 @@ class Parameter:
         return replace(self, low=float(low), high=float(high))
 
     def check(self, values: Any) -> None:
-        """Raise ValueError unless every value is finite and within the bounds."""
+        """Raise ValueError unless every value is finite, within the bounds and such that a mouse behaves."""
         values = np.atleast_1d(np.asarray(values, float))
         wrong = values[~(np.isfinite(values) & (values >= self.low) & (values <= self.high))]
         if len(wrong):
             raise ValueError(f"{self.name} = {wrong[0]:g} is outside [{self.low:g}, {self.high:g}] ({self.unit}): {self.doc}")
+        extreme = values[np.abs(values) > self.most]
+        if len(extreme):
+            raise ValueError(
+                f"{self.name} = {extreme[0]:g} is beyond {math.copysign(self.most, extreme[0]):g} ({self.unit}), "
+                f"where no mouse behaves any more: {self.doc}"
+            )
 
 
 Number = Annotated[float, Strict()]  # also a whole number, but neither a truth value nor text

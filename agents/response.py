@@ -24,11 +24,17 @@ from agents.parameters import Parameter
 from envs.compiled import kernel
 from envs.draws import ENGAGEMENT, NO_GO, RESPONSE_TIME, normal, uniform
 
+# A mouse of longer medians answers in no more than half of its trials, within the 60 s it has; in natural logarithms a
+# standard deviation of 5 already puts a third of the answers outside of a factor of 150.
+MOST_SECONDS, MOST_SIGMA = 60.0, 5.0
+
 RESPONSE_TRAITS = (
     Parameter("no_go", 0.0045, 0.0, 1.0, "probability", "trials without a choice while engaged"),
-    Parameter("response_median", 0.31, 0.15, inf, "s", "median response time at strong evidence"),
-    Parameter("response_slowing", 0.24, 0.0, inf, "s", "how much longer it is without evidence"),
-    Parameter("response_sigma", 0.95, 0.0, inf, "log s", "sd of the logarithm at strong evidence; twice that without"),
+    Parameter("response_median", 0.31, 0.15, inf, "s", "median response time at strong evidence", most=MOST_SECONDS),
+    Parameter("response_slowing", 0.24, 0.0, inf, "s", "how much longer it is without evidence", most=MOST_SECONDS),
+    Parameter(
+        "response_sigma", 0.95, 0.0, inf, "log s", "sd of the logarithm at strong evidence; twice that without", most=MOST_SIGMA
+    ),
     Parameter("engaged_trials", 500.0, 0.0, inf, "trials", "mean over sessions of the trials before engagement fades"),
     Parameter("engaged_spread", 0.5, 0.0, 1.0, "fraction", "half the range of engaged_trials over sessions, uniform"),
 )

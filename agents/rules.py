@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.parameters import Parameter
+from agents.update_check import check_update
+from envs.checks import whole
 
 Update = Callable[..., tuple[Any, Any, Any]]
 
@@ -28,6 +30,8 @@ class Rule:
     `window` is the number of past trials the rule looks at, 0 if none. `base_rule_form` says that a network can be fitted on
     top of the rule as its base rule: the update is quadratic in p_right plus linear in w, and keeps no memory (it neither uses
     nor changes eligibility and critic, and has no window). The whole REINFORCE family is of that form.
+
+    Raises ValueError for an update that does not take these arguments, does not return three results, or is no arithmetic.
     """
 
     name: str
@@ -36,6 +40,13 @@ class Rule:
     reference: str
     window: int = 0
     base_rule_form: bool = False
+
+    def __post_init__(self) -> None:
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"rule {self.name!r}: two of its parameters have one name: {', '.join(names)}")
+        whole(f"rule {self.name!r}: window", self.window, 0)
+        check_update(self.name, self.update, tuple((parameter.name, parameter.default) for parameter in self.parameters))
 
 
 RULES: dict[str, Rule] = {}

@@ -20,10 +20,17 @@ from agents.response import RESPONSE_TRAITS
 from agents.rules import Rule
 from envs.names import suggest
 
+# At a weight of 1,000 the lowest contrast decides every choice; noise beyond these leaves nothing of what was learned.
+MOST_WEIGHT, MOST_OF_TRIAL, MOST_OF_NIGHT = 1_000.0, 10.0, 100.0
+
 TRAITS = (
-    Parameter("initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", per_weight=True),
-    Parameter("trial_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight after each trial", per_weight=True),
-    Parameter("day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", per_weight=True),
+    Parameter("initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", True, MOST_WEIGHT),
+    Parameter(
+        "trial_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight after each trial", True, MOST_OF_TRIAL
+    ),
+    Parameter(
+        "day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", True, MOST_OF_NIGHT
+    ),
     Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli"),
     Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli"),
     *RESPONSE_TRAITS,
@@ -43,7 +50,10 @@ class Unpacked(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of theta for one rule on some features. Raises ValueError for features there are not."""
+    """The columns of theta for one rule on some features.
+
+    Raises ValueError for features there are not, or a parameter of the rule that is named like a trait of every mouse.
+    """
 
     rule: Rule
     features: tuple[str, ...]
@@ -51,6 +61,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         feature_codes(self.features)
+        taken = {trait.name for trait in TRAITS} & {parameter.name for parameter in self.rule.parameters}
+        if taken:
+            raise ValueError(f"rule {self.rule.name!r}: every mouse has a parameter {min(taken)!r} already; rename the rule's")
 
     @cached_property
     def columns(self) -> dict[str, Parameter]:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import config, njit
+from numba import config
 
-from envs.compiled import kernel
+from envs.checks import check_seed, whole
+from envs.compiled import kernel, njit
 
 # One stream for each thing that is drawn on a trial. Weight k takes the noise streams' number plus k.
 CONTRAST, SIDE, DEBIAS, CHOICE = 1, 2, 3, 4
@@ -70,9 +71,16 @@ def truncated_exponential(u: float, mean: float, at_low: float, at_high: float) 
     return -mean * math.log(at_low - u * (at_low - at_high))
 
 
-@njit(cache=True)
 def mouse_keys(seed: int, mice: int) -> np.ndarray:
-    """Keys of mice 0, 1, ... of one experiment, (mice,) uint64."""
+    """Keys of mice 0, 1, ... of one experiment, (mice,) uint64.
+
+    Raises ValueError for a seed that is no whole number of 64 bits, or a number of mice that is none.
+    """
+    return _mouse_keys(np.uint64(check_seed(seed)), whole("mice", mice, 0))
+
+
+@njit(cache=True)
+def _mouse_keys(seed: np.uint64, mice: int) -> np.ndarray:
     keys = np.empty(mice, np.uint64)
     for m in range(mice):
         keys[m] = mouse_key(seed, m)

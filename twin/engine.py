@@ -27,10 +27,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from tqdm import tqdm
 
+from envs.checks import whole
 from envs.names import suggest
 
 Engine = Literal["serial", "threads", "processes"]
@@ -63,6 +64,13 @@ def map_jobs(
         return list(tqdm(results, total=len(items), unit=unit, desc=progress, disable=None if progress else True, delay=0.5))
 
 
+def check_engine(engine: Any, workers: Any) -> None:
+    """Raise ValueError for an engine that does not exist, or a number of workers that is not whole or below 1."""
+    if engine not in ENGINES:
+        raise ValueError(suggest("engine", engine, ENGINES))
+    whole("workers", workers, 1)
+
+
 class JobPool:
     """Workers that stay ready between maps; without an executor, the calling thread does the jobs."""
 
@@ -89,10 +97,7 @@ def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None 
 
     To be closed before the process forks: a pool of threads does not survive it.
     """
-    if engine not in ENGINES:
-        raise ValueError(suggest("engine", engine, ENGINES))
-    if workers < 1:
-        raise ValueError(f"workers = {workers}: expected at least 1")
+    check_engine(engine, workers)
     workers = workers if jobs is None else min(workers, jobs)
     if engine == "serial" or workers <= 1 or getattr(_THREAD, "works", False):
         yield JobPool(None)
@@ -129,5 +134,14 @@ def _torch_threads_kept() -> Iterator[None]:
 def _begin_work() -> None:
     """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded."""
     _THREAD.works = True
+    _one_torch_thread()
+
+
+def _one_torch_thread() -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+# A fork copies torch but not the threads it works with, for which the copy would wait for ever; with one thread it needs none.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_torch_thread)

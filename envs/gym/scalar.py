@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from envs.draws import mouse_keys
+from envs.checks import MOST_MOUSE, check_seconds, check_seed, whole
+from envs.draws import mouse_key
 from envs.gym.render import frame, line
 from envs.gym.step import (
     FINISHED,
@@ -17,6 +19,8 @@ from envs.gym.step import (
     begin_session,
     check_action,
     check_render_mode,
+    no_mouse,
+    plain_action,
     session_is_over,
     stage_option,
     step_mouse,
@@ -25,6 +29,7 @@ from envs.protocols import Protocol, find_protocol
 from envs.task.session import new_mice
 
 _INFO = (*FINISHED, *STANDING)
+_NUMBERS = (int, np.int64)  # what compiled code is made for; other actions are turned into it
 
 
 class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
@@ -53,11 +58,11 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
     ) -> None:
         check_render_mode(render_mode)
         self.protocol = find_protocol(protocol)
-        self.response_time = response_time
+        self.response_time = check_seconds("response_time", response_time)
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.action_space = gym.spaces.Discrete(3)
-        self._number = mouse
+        self._number = whole("mouse", mouse, 0, MOST_MOUSE)
         self._rig = self.protocol.record
         self._mice: Any = None  # the record of the one mouse, (1,)
         self._over = True
@@ -65,20 +70,23 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
     @property
     def key(self) -> np.uint64:
         """Key of the current mouse; a `Mouse` made with it repeats the simulator's mouse."""
+        if self._mice is None:
+            raise no_mouse()
         return self._mice["key"][0]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a session and show its first stimulus."""
-        super().reset(seed=seed)
+        """Start a session and show its first stimulus. Raises ValueError for a seed that is no whole number of 64 bits."""
+        seed = None if seed is None else check_seed(seed)
         stage = stage_option(self.protocol, options)
+        super().reset(seed=seed)
         if seed is not None or self._mice is None:
             seed = int(self.np_random.integers(2**32)) if seed is None else seed
-            self._mice = new_mice(self._rig[0], mouse_keys(seed, self._number + 1)[-1:])
+            self._mice = new_mice(self._rig[0], np.array([mouse_key(np.uint64(seed), self._number)], np.uint64))
         begin_session(self._rig, self._mice, 0, stage)
         self._over = False
         mouse = self._mice[0]
         info = {"stage": int(mouse.stage), "session": int(mouse.session), "trial": 0, "clock": 0.0, "gain": float(mouse.gain)}
-        return np.array([mouse.contrast], np.float32), info | {"key": int(mouse.key)}
+        return np.array([mouse.contrast], np.float32), info | {"key": mouse.key}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Make a choice on the stimulus shown, and see the next one (0 contrast at the end of the session)."""
@@ -88,7 +96,12 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
         """As `step`, `response_time` seconds after the stimulus appeared. The rig takes a late answer for a no-go."""
         if self._over:
             raise session_is_over(self._number)
-        check_action(action, self._number)
+        if type(action) in _NUMBERS:
+            check_action(action, self._number)
+        else:
+            action = plain_action(action, self._number)
+        if type(response_time) is not float or not 0.0 <= response_time < inf:
+            response_time = check_seconds(f"mouse {self._number}: response_time", response_time)
         contrast, reward, over, *results = step_mouse(self._rig, self._mice, 0, action, response_time)
         self._over = bool(over)
         info = dict(zip(_INFO, results, strict=True))

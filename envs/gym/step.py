@@ -94,12 +94,16 @@ def begin_session(rig: Record, mice: Record, m: int, stage: int) -> None:
 
 def stage_option(protocol: Protocol, options: dict[str, Any] | None) -> int:
     """`options["stage"]`, or -1. Raises ValueError naming the stages there are, or an option there is not."""
+    if not isinstance(options, dict | None):
+        raise ValueError(f"options = {options!r}: expected a dictionary such as {{'stage': 3}}")
     options = options or {}
     for name in options.keys() - {"stage", "reset_mask"}:
         raise ValueError(f"unknown option {name!r}; reset takes 'stage' (and, for a vector environment, 'reset_mask')")
-    stage = options.get("stage", -1)
-    if "stage" in options and not 0 <= stage < len(protocol.stages):
-        raise ValueError(f"options['stage'] = {stage}; protocol {protocol.name!r} has stages 0 to {len(protocol.stages) - 1}")
+    if "stage" not in options:
+        return -1
+    last, stage = len(protocol.stages) - 1, options["stage"]
+    if isinstance(stage, bool) or not isinstance(stage, int | np.integer) or not 0 <= stage <= last:
+        raise ValueError(f"options['stage'] = {stage!r}; protocol {protocol.name!r} has stages 0 to {last}")
     return int(stage)
 
 
@@ -107,6 +111,20 @@ def check_render_mode(mode: str | None) -> None:
     """Raise ValueError for a mode there is not."""
     if mode not in (None, *RENDER_MODES):
         raise ValueError(f"render_mode {mode!r}; expected one of {RENDER_MODES} or None")
+
+
+def plain_action(action: Any, mouse: int) -> Any:
+    """An action as the plain number it holds: an array of one, as policies return it, is that one.
+
+    Raises ValueError for what is not 0, 1 or 2.
+    """
+    if hasattr(action, "__array__"):
+        array = np.asarray(action)
+        if array.size != 1:
+            raise ValueError(f"mouse {mouse}: an action of shape {array.shape}; expected one: 0 (left), 1 (right) or 2 (no-go)")
+        action = array.item()
+    check_action(action, mouse)
+    return int(action)
 
 
 def check_action(action: Any, mouse: int) -> None:
@@ -118,3 +136,8 @@ def check_action(action: Any, mouse: int) -> None:
 def session_is_over(mouse: int) -> RuntimeError:
     """The error of a step without a session."""
     return RuntimeError(f"mouse {mouse}: its session is over (or never began); call reset() before step()")
+
+
+def no_mouse() -> RuntimeError:
+    """The error of a question about a mouse before there is one."""
+    return RuntimeError("there is no mouse yet; call reset() first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.checks import check_seconds, check_seed, whole
 from envs.compiled import kernel
 from envs.draws import mouse_key
 from envs.gym.render import frame, line
@@ -23,7 +25,7 @@ from envs.gym.step import (
     begin_session,
     check_action,
     check_render_mode,
-    session_is_over,
+    no_mouse,
     stage_option,
     step_mouse,
 )
@@ -33,13 +35,13 @@ from envs.task.session import new_mice
 
 
 @kernel
-def _first_bad(actions: np.ndarray, over: np.ndarray, resets: bool) -> int:
-    """First mouse that cannot be stepped, or -1; where `resets`, the action of one that is over does not matter."""
+def _first_bad(actions: np.ndarray, seconds: np.ndarray, over: np.ndarray, resets: bool) -> int:
+    """First mouse that cannot be stepped, or -1; where `resets`, what is given for one that is over does not matter."""
     for m in range(actions.shape[0]):
         if over[m]:
             if not resets:
                 return m
-        elif actions[m] < 0 or actions[m] > NO_GO:
+        elif actions[m] < 0 or actions[m] > NO_GO or not 0.0 <= seconds[m] < math.inf:
             return m
     return -1
 
@@ -105,12 +107,10 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
     ) -> None:
         check_render_mode(render_mode)
-        mode = AutoresetMode(autoreset_mode)
-        if mode not in (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP):
-            raise ValueError(f"autoreset_mode {mode.value!r}; expected DISABLED or NEXT_STEP")
+        mode = _autoreset_mode(autoreset_mode)
         self.protocol = find_protocol(protocol)
-        self.num_envs = num_envs
-        self.response_time = response_time
+        self.num_envs = num_envs = whole("num_envs", num_envs, 1)
+        self.response_time = check_seconds("response_time", response_time)
         self.render_mode = render_mode
         self.metadata = self.metadata | {"autoreset_mode": mode}
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
@@ -125,6 +125,8 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     @property
     def keys(self) -> np.ndarray:
         """Keys of the current mice, (M,) uint64."""
+        if self._mice is None:
+            raise no_mouse()
         return self._mice["key"].copy()
 
     def reset(
@@ -155,18 +157,17 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """New mice where a seed is given, and everywhere at the first reset."""
         if seed is None and self._mice is not None:
             return
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
-        if seed is None:
-            seed = int(self.np_random.integers(2**32))
-        seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} mice; give one number, or one for each")
+        if seed is None or isinstance(seed, int | np.integer):
+            if seed is not None:
+                super().reset(seed=check_seed(seed))
+            seeds: list[int | None] = [int(self.np_random.integers(2**32)) if seed is None else int(seed)] * self.num_envs
+        else:
+            seeds = _checked_seeds(seed, self.num_envs)
         if self._mice is None:
             self._mice = new_mice(self._rig[0], np.zeros(self.num_envs, np.uint64))
             seeds = [int(self.np_random.integers(2**32)) if s is None else s for s in seeds]
         for m in np.flatnonzero(mask & [s is not None for s in seeds]):
-            self._mice[m : m + 1] = new_mice(self._rig[0], np.array([mouse_key(seeds[m], m)], np.uint64))
+            self._mice[m : m + 1] = new_mice(self._rig[0], np.array([mouse_key(np.uint64(seeds[m]), m)], np.uint64))
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A choice of every mouse, (M,), all after `response_time` seconds."""
@@ -176,16 +177,14 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self, actions: np.ndarray, response_times: np.ndarray | float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """As `step`, each mouse (M,) so many seconds after its stimulus appeared."""
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise ValueError(f"actions {actions.dtype} of shape {actions.shape}; expected {self.num_envs} integers")
+        actions = self._per_mouse("actions", actions, "iu", "integers")
+        if np.ndim(actions) == 0:
+            raise ValueError(f"actions {actions}; expected {self.num_envs} integers, one for each mouse")
         actions = actions.astype(np.int64)
-        seconds = np.broadcast_to(np.asarray(response_times, float), (self.num_envs,)).copy()
-        bad = _first_bad(actions, self._over, self._resets)
+        seconds = np.full(self.num_envs, self._per_mouse("response_times", response_times, "fiu", "numbers of seconds"), float)
+        bad = int(_first_bad(actions, seconds, self._over, self._resets and self._mice is not None))
         if bad >= 0:
-            if not self._over[bad]:
-                check_action(int(actions[bad]), int(bad))
-            raise session_is_over(int(bad))
+            self._refuse(bad, actions, seconds)
         results = StepResults.of(self.num_envs)
         stepped = ~self._over
         _step_mice(self._rig, self._mice, actions, seconds, self._over, results)
@@ -193,6 +192,26 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         finished, standing = ({name: getattr(results, name) for name in names} for names in (FINISHED, STANDING))
         infos = _masked(finished, stepped) | _masked(standing, np.ones(self.num_envs, bool))
         return results.contrast[:, None], results.reward, np.zeros(self.num_envs, bool), results.over, infos
+
+    def _per_mouse(self, name: str, values: Any, kinds: str, what: str) -> np.ndarray:
+        """One value for all mice, (), or one for each, (M,). Raises ValueError for another shape or kind."""
+        try:
+            array = np.asarray(values)
+        except ValueError:  # rows of several lengths
+            array = np.array(None)
+        if array.shape not in ((), (self.num_envs,)) or array.dtype.kind not in kinds:
+            raise ValueError(f"{name} {array.dtype} of shape {array.shape}; expected {self.num_envs} {what}")
+        return array
+
+    def _refuse(self, m: int, actions: np.ndarray, seconds: np.ndarray) -> None:
+        """Raise the error of mouse m, which cannot be stepped."""
+        if self._over[m]:
+            raise RuntimeError(
+                f"mouse {m}: its session is over (or never began); call reset(options={{'reset_mask': truncated}}) before "
+                f"step(), or make the environment with autoreset_mode='NextStep', which resets by itself"
+            )
+        check_action(int(actions[m]), m)
+        check_seconds(f"mouse {m}: response_time", float(seconds[m]))
 
     def render(self) -> tuple[Any, ...] | None:
         """What each mouse sees, as in `ChoiceWorldEnv.render`."""
@@ -206,3 +225,22 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 def _masked(values: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
     """Arrays of info with Gymnasium's mask beside each."""
     return values | dict.fromkeys([f"_{name}" for name in values], mask)
+
+
+def _autoreset_mode(given: Any) -> AutoresetMode:
+    """Gymnasium's mode, given itself or its value. Raises ValueError for one there is not here."""
+    known = (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP)
+    for mode in known:
+        if given in (mode, mode.value):
+            return mode
+    shown = given.value if isinstance(given, AutoresetMode) else given
+    raise ValueError(f"autoreset_mode {shown!r}; expected DISABLED or NEXT_STEP ({' or '.join(repr(m.value) for m in known)})")
+
+
+def _checked_seeds(given: Any, mice: int) -> list[int | None]:
+    """One seed, or None, for each mouse. Raises ValueError for another number of them, or what is no seed."""
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+        check_seed(given)
+    if len(given) != mice:
+        raise ValueError(f"{len(given)} seeds for {mice} mice; give one number, or one for each")
+    return [None if seed is None else check_seed(seed, f"seed of mouse {m}") for m, seed in enumerate(given)]

@@ -29,8 +29,15 @@ def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
 
 
 def find_protocol(protocol: Protocol | str) -> Protocol:
-    """A protocol, given itself or its name. Raises ValueError naming the nearest known name."""
-    return load_protocol(protocol) if isinstance(protocol, str) else protocol
+    """A protocol, given itself or its name. Raises ValueError naming the nearest known name, or what is neither."""
+    if isinstance(protocol, Protocol):
+        return protocol
+    if not isinstance(protocol, str):
+        raise ValueError(
+            f"protocol = {protocol!r}: expected the name of a protocol or a Protocol; "
+            f"`load_protocol(**table)` makes one from a table, `read_protocol(path)` from a file"
+        )
+    return load_protocol(protocol)
 
 
 def read_protocol(path: str | Path) -> Protocol:

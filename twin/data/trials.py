@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from agents.features import design_matrix, feature_codes
+from envs.checks import whole
 from twin.data.content import hash_content
 from twin.data.rollout import Rollout
 
@@ -62,8 +63,9 @@ class Trials:
         """(all but the last `future` trials of each mouse, all trials with only those last ones in the mask).
 
         Both keep the whole recurrence, so a model fitted on the first is scored on the second. Raises ValueError naming a
-        mouse that has no more than `future` trials.
+        mouse that has no more than `future` trials, or for a number of them that is not whole and positive.
         """
+        whole("split: future", future, 1)
         for m in np.flatnonzero(self.lengths <= future):
             raise ValueError(f"mouse {self.ids[m]!r} has {self.lengths[m]} trials; cannot set aside the last {future} of them")
         index = np.arange(self.choice.shape[1])
@@ -86,7 +88,8 @@ class Trials:
         return replace(self, x=self.x[..., [self.features.index(f) for f in features]], features=tuple(features))
 
     def first(self, n: int) -> Trials:
-        """The first `n` trials of each mouse."""
+        """The first `n` trials of each mouse. Raises ValueError for an `n` that is not whole and positive."""
+        whole("first: n", n, 1)
         return self._pick(slice(None), slice(n), np.minimum(self.lengths, n), self.ids)
 
     def of_mice(self, mice: Sequence[int] | np.ndarray) -> Trials:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from envs.compiled import njit
 from twin.data.rollout import Rollout
 
 Floats = npt.NDArray[np.float64]

@@ -21,8 +21,8 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from envs.compiled import njit
 from twin.evaluation.psychometric.kernels import fit_counts
 from twin.evaluation.session_summary import (
     ALL_TRIALS,

@@ -8,16 +8,18 @@ from the same counter-based streams and give the same choices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from agents.rules import Rule
-from envs.protocols import Protocol, load_protocol
+from envs.checks import check_seed, whole
+from envs.names import suggest
+from envs.protocols import Protocol, find_protocol
 from envs.task.session import sessions_done
 from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS, Rollout
-from twin.engine import Engine, map_jobs
+from twin.engine import Engine, check_engine, map_jobs
 from twin.simulation.drivers import Done, Job, run_fused, run_stepped
 from twin.simulation.loops import Columns, compile_fused, join
 from twin.simulation.state import CohortState, check_state, move_mice, naive_state
@@ -26,6 +28,7 @@ TRIALS_PER_JOB = 200_000  # work handed to a worker at once; also the grain of t
 NO_LIMIT = np.iinfo(np.int64).max  # of sessions
 
 Driver = Literal["auto", "fused", "stepped"]
+DRIVERS: tuple[str, ...] = get_args(Driver)
 
 
 def simulate(
@@ -45,17 +48,17 @@ def simulate(
 
     A session that the mice of `start` are in the middle of is the first. The result depends on cohort, protocol, seed (or
     `start`) and length alone: not on the driver, the engine or the number of workers. Raises ValueError if not exactly one
-    of `trials` and `sessions` is given, a neural rule is to be fused, or `start` is no state of such mice.
+    of `trials` and `sessions` is given, as a whole number from 1, a neural rule is to be fused, `start` is no state of such
+    mice, or seed, driver, engine or workers are none.
     """
     if (trials is None) == (sessions is None):
         raise ValueError(f"trials = {trials}, sessions = {sessions}: give exactly one of them")
-    if (trials or sessions or 0) < 1:
-        raise ValueError(f"{trials if sessions is None else sessions}: a run needs at least one trial")
+    length = whole("sessions", sessions, 1) if trials is None else whole("trials", trials, 1)
     simulation = Simulation(cohort, protocol, seed, state=start, driver=driver, engine=engine, workers=workers)
     if trials is not None:
-        simulation.train_trials(trials, progress)
+        simulation.train_trials(length, progress)
     else:
-        simulation.train(simulation.sessions + int(sessions or 0), progress)
+        simulation.train(simulation.sessions + length, progress)
     return simulation.rollout()
 
 
@@ -80,18 +83,21 @@ class Simulation:
         engine: Engine = "threads",
         workers: int = 2,
     ) -> None:
+        if driver not in DRIVERS:
+            raise ValueError(suggest("driver", driver, DRIVERS))
+        check_engine(engine, workers)
         closed_form = isinstance(cohort.learning_rule, Rule)
         if driver == "fused" and not closed_form:
             raise ValueError(f"rule {cohort.rule!r} is neural: use driver='stepped' (or 'auto')")
         if state is not None and mice is not None:
             raise ValueError(f"mice = {mice} and a state: give one of them; `state.take` picks some of its mice")
-        protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
+        protocol = find_protocol(protocol)
         if state is not None:
             check_state(state, cohort, protocol)
         self.cohort = cohort
         self.layout = cohort.layout
         self.protocols = [protocol]
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.engine: Engine = engine
         self.workers = workers
         self.fused = closed_form and driver != "stepped"

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from envs.protocols import Protocol, load_protocol
+from envs.checks import whole
+from envs.protocols import Protocol, find_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.engine import Engine
@@ -73,11 +74,11 @@ def simulate_until(
 
 def _resolved(phase: Phase) -> tuple[Protocol, Status, int]:
     """A phase's protocol, target and horizon. Raises ValueError for what cannot be."""
-    protocol = load_protocol(phase.protocol) if isinstance(phase.protocol, str) else phase.protocol
-    if phase.horizon < 1:
-        raise ValueError(f"horizon = {phase.horizon}: expected at least one session")
+    protocol, horizon = find_protocol(phase.protocol), whole("horizon", phase.horizon, 0)
+    if horizon < 1:
+        raise ValueError(f"horizon = {horizon}: expected at least one session")
     label = phase.until.label if isinstance(phase.until, Status) else phase.until
-    return protocol, find_target(label, protocol), phase.horizon
+    return protocol, find_target(label, protocol), horizon
 
 
 def _train(known: _Statuses, target: Status, horizon: int, going: np.ndarray, bar: tqdm) -> np.ndarray:

@@ -73,3 +73,11 @@ def test_features_are_put_in_another_order_by_name():
         trials.with_features(("stimulus", "bias"))
     with pytest.raises(ValueError, match="expected"):
         trials.with_features(("contrast", "bias", "previous_choice", "bias"))
+
+
+@pytest.mark.parametrize("n", [0, -3, 1.5, True, None])
+def test_numbers_of_trials_that_are_none(n):
+    trials = Trials.from_rollout(ragged())
+    for wrong in (trials.first, trials.split):
+        with pytest.raises(ValueError, match=f"= {n}: expected"):
+            wrong(n)

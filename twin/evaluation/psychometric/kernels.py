@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from envs.compiled import njit
 from twin.evaluation.psychometric.likelihood import negative_log_likelihood, score
 from twin.evaluation.psychometric.starts import WIDEST, box_of, clip, start_point
 

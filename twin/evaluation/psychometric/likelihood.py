@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from envs.compiled import njit
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from envs.compiled import njit
 from twin.evaluation.psychometric.likelihood import negative_log_likelihood, p_right
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,72 @@
+"""Whether a rule's update can do what is asked of it, tried once on a few numbers before anything is compiled."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numba.core.errors import NumbaError
+
+ARGUMENTS = ("w", "eligibility", "critic", "x", "choice", "reward", "p_right")
+TRIAL = (0.5, 0.1, 0.2, 0.75, 1.0, 1.0, 0.6)  # a value of each, one that no division by it fails for
+OF_MOUSE = ("critic", "choice", "reward", "p_right")  # one value for each mouse, where the others have one for each weight
+RETURNS = "the new (w, eligibility, critic)"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@lru_cache(maxsize=256)
+def check_update(rule: str, update: Callable[..., Any], parameters: tuple[tuple[str, float], ...]) -> None:
+    """Raise ValueError unless an update takes a rule's arguments and returns three results, on numbers and on arrays.
+
+    `parameters` are the names and defaults of the rule's own.
+    """
+    if not callable(update):
+        raise ValueError(f"rule {rule!r}: its update is {update!r}, not a function")
+    names = (*ARGUMENTS, *(name for name, _ in parameters))
+    try:
+        inspect.signature(update).bind(*names)
+    except TypeError as error:
+        raise ValueError(f"rule {rule!r}: its update must take ({', '.join(names)}), in that order: {error}") from None
+    own = tuple(default or 0.5 for _, default in parameters)  # an update may divide by a parameter
+    if not all(isinstance(value, Real) for value in _results(rule, update, (*TRIAL, *own))):
+        raise ValueError(f"rule {rule!r}: its update must return {RETURNS}, each a real number")
+    _results(rule, update, (TRIAL[0] + 1e-30j, *TRIAL[1:], *own))
+    weights, mice = np.ones((2, 3)), np.ones((2, 1))
+    of_mice = [value * (mice if name in OF_MOUSE else weights) for name, value in zip(ARGUMENTS, TRIAL, strict=True)]
+    for result in _results(rule, update, (*of_mice, *(value * weights for value in own))):
+        if np.shape(result) not in ((), (2, 1), (2, 3)):
+            raise ValueError(f"rule {rule!r}: of {(2, 3)} weights its update made an array of {np.shape(result)}")
+
+
+def _results(rule: str, update: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """What an update returns. Raises ValueError if it fails, or returns anything but three things."""
+    kind = (
+        "arrays" if isinstance(arguments[0], np.ndarray) else "complex numbers" if np.iscomplexobj(arguments[0]) else "numbers"
+    )
+    try:
+        with np.errstate(all="ignore"):
+            results = update(*arguments)
+    except Exception as error:
+        raise ValueError(
+            f"rule {rule!r}: its update must be arithmetic that works on numbers, complex numbers and arrays alike, without "
+            f"`if` or `math`; on {kind} it fails: {error}"
+        ) from None
+    if not isinstance(results, tuple) or len(results) != 3:
+        found = f"{len(results)} values" if isinstance(results, tuple) else f"a {type(results).__name__}"
+        raise ValueError(f"rule {rule!r}: its update must return {RETURNS}, three values; it returns {found}")
+    return results
+
+
+def compile_update(rule: str, update: Any, parameters: int) -> None:
+    """Compile an update for real numbers. Raises ValueError, in a sentence, for one that numba cannot compile."""
+    try:
+        update(*TRIAL, *([0.5] * parameters))
+    except NumbaError as error:
+        lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+        why = next((line for line in lines if not line.startswith(("Failed in", "No implementation", ">>>"))), lines[0])
+        raise ValueError(f"rule {rule!r}: its update must be arithmetic that numba can compile: {why}") from None
