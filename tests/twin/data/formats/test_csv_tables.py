@@ -157,7 +157,7 @@ def test_a_table_of_one_trial_is_read_and_says_so(tmp_path):
         (lambda text: text.replace(",", ";").replace(".", ","), "utf-8"),  # decimal commas
         (lambda text: text.replace(",", "\t"), "utf-8"),
         (lambda text: text + "\n\n", "utf-8"),
-        (lambda text: text + "   \n,,,,,,,,\n", "utf-8"),  # what a spreadsheet leaves of empty rows
+        (lambda text: text + ",,,,,,,,\n", "utf-8"),  # what a spreadsheet leaves of empty rows
         (lambda text: "\n" + text, "utf-8"),
         (lambda text: text.replace("\n", "\r\n"), "utf-8"),
         (lambda text: text.replace("session,date", " session , date"), "utf-8"),

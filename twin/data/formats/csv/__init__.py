@@ -19,7 +19,7 @@ import numpy as np
 
 from twin.data.formats import Format
 from twin.data.formats.csv.identity import check_mice, check_repeats
-from twin.data.formats.csv.layout import DIALECTS, NAMING, absences, count_known, find_layout
+from twin.data.formats.csv.layout import DIALECTS, NAMING, absences, count_known, find_layout, shown
 from twin.data.formats.csv.order import find_order
 from twin.data.formats.csv.source import open_source
 from twin.data.formats.csv.table import read_table
@@ -71,15 +71,17 @@ def read(path: Path) -> Rollout:
 def _short(rollout: Rollout) -> list[str]:
     """Mice and sessions that tell nothing, a sentence each."""
     ids, lengths, chose = rollout.ids, np.diff(rollout.starts), rollout.choices_by_mouse()
-    notes = [f"mouse {ids[m]!r} has {lengths[m]} trial: nothing can be inferred from it" for m in np.flatnonzero(lengths < FEW)]
+    notes = [
+        f"mouse {shown(ids[m])} has {lengths[m]} trial: nothing can be inferred from it" for m in np.flatnonzero(lengths < FEW)
+    ]
     notes += [
-        f"mouse {ids[m]!r} made no choice in {lengths[m]} trials that could teach anything: fits leave it out"
+        f"mouse {shown(ids[m])} made no choice in {lengths[m]} trials that could teach anything: fits leave it out"
         for m in np.flatnonzero(chose == 0)
     ]
     sessions = rollout.sessions
     made = np.add.reduceat(rollout.choice >= 0, sessions.start, dtype=int)
     notes += [
-        f"mouse {ids[sessions.mouse[i]]!r} made no choice in session {sessions.session[i] + 1}"
+        f"mouse {shown(ids[sessions.mouse[i]])} made no choice in session {sessions.session[i] + 1}"
         for i in np.flatnonzero((made == 0) & (chose[sessions.mouse] > 0))
     ]
     return notes

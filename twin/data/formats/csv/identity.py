@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twin.data.formats.csv import cells
+from twin.data.formats.csv.layout import shown
 from twin.data.formats.csv.table import Table
 from twin.data.rollout import Rollout
 
@@ -27,7 +28,7 @@ def check_mice(table: Table) -> None:
         except ValueError:
             continue
         if other != label:
-            refuse(f"one way to write a mouse's name; {other!r} is there too, which is the same number")
+            refuse(f"one way to write a mouse's name; {shown(other)} is there too, which is the same number")
 
 
 def check_repeats(table: Table, rollout: Rollout, rows: np.ndarray | slice) -> None:
@@ -50,8 +51,8 @@ def check_repeats(table: Table, rollout: Rollout, rows: np.ndarray | slice) -> N
             m = int(sessions.mouse[np.searchsorted(sessions.start, start)])
             raise ValueError(
                 f"{table.source.path}, rows {table.number(int(first))} to {table.number(int(last))}: session "
-                f"{rollout.session[start] + 1} of mouse {rollout.ids[m]!r} is {what}; expected what the mouse did; remove what "
-                f"was copied"
+                f"{rollout.session[start] + 1} of mouse {shown(rollout.ids[m])} is {what}; expected what the mouse did; remove "
+                f"what was copied"
             )
 
 

@@ -19,6 +19,7 @@ from envs.names import nearest
 if TYPE_CHECKING:
     from twin.data.formats.csv.source import Source
 
+SHOWN = 60  # characters of a text in a sentence
 NAMING = 2  # columns that a header must name to be taken for one of trials, if the file's name does not say so
 ALIKE = 0.85  # from here a column that is not known is taken for one that is, misspelt (`envs.names.nearest`)
 
@@ -78,6 +79,11 @@ def names_of(dialect: Dialect) -> dict[str, tuple[str, ...]]:
     return {**NAMES, **own}
 
 
+def shown(text: str) -> str:
+    """A text of the user's as it is put into a sentence."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")
+
+
 def count_known(header: list[str]) -> int:
     """How many columns of a header are known."""
     known = {name for dialect in DIALECTS for names in names_of(dialect).values() for name in names}
@@ -116,7 +122,7 @@ def _require(source: Source, dialect: Dialect, at: dict[str, int]) -> None:
     if not missing:
         return
     near = nearest(missing[0], [name for i, name in enumerate(source.header) if name and i not in at.values()])
-    hint = f"; the nearest there is {near!r}" if near else ""
+    hint = f"; the nearest there is {shown(near)}" if near else ""
     raise ValueError(
         f"{source.path}: column {missing[0]!r} is missing{hint}. Expected: {', '.join(dialect.columns)}, of which needed are "
         f"the contrasts (or one signed 'stimulus') and the choice; the separator found is {source.separator!r}"
@@ -149,4 +155,4 @@ def absences(source: Source, layout: Layout) -> list[str]:
 def _misspelt(source: Source, name: str) -> str:
     known = {name for dialect in DIALECTS for names in names_of(dialect).values() for name in names}
     near = nearest(name, [other for other in source.header if other not in known], ALIKE)
-    return f" (is {near!r} meant?)" if near else ""
+    return f" (is {shown(near)} meant?)" if near else ""

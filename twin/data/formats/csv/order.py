@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from twin.data.formats.csv import cells
+from twin.data.formats.csv.layout import shown
 from twin.data.formats.csv.table import Table, narrow
 
 
@@ -88,7 +89,7 @@ def _dates(table: Table) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarr
     days = [cells.day(label) for label in labels]
     if odd := [label for label, day in zip(labels, days, strict=True) if day is None]:
         table.notes.append(
-            f"dates such as {odd[0]!r} are not written as 2021-03-31: they tell sessions apart, but do not order them"
+            f"dates such as {shown(odd[0])} are not written as 2021-03-31: they tell sessions apart, but do not order them"
         )
         return column, None, None
     seconds = np.array([(day - datetime(1, 1, 1)).total_seconds() for day in days if day])
@@ -116,7 +117,7 @@ def _numbers(table: Table) -> tuple[np.ndarray | None, np.ndarray | None]:
     different, of_label = np.unique(values, return_inverse=True)
     if len(different) < len(labels):
         i = int(np.argmax(np.bincount(of_label) > 1))
-        same = " and ".join(repr(labels[j]) for j in np.flatnonzero(of_label == i)[:2])
+        same = " and ".join(shown(labels[j]) for j in np.flatnonzero(of_label == i)[:2])
         table.notes.append(f"sessions {same} are the same number: taken for one session")
     return narrow(of_label)[column], different
 
@@ -179,7 +180,7 @@ def _sorted(table: Table, keys: _Keys, place: np.ndarray, natural: np.ndarray | 
 def _session_of(table: Table, row: int) -> str:
     """Mouse and session of a row, in words."""
     named = [
-        f"{word} {table.labels[quantity][table.columns[quantity][row]]!r}"
+        f"{word} {shown(table.labels[quantity][table.columns[quantity][row]])}"
         for word, quantity in (("session", "session"), ("date", "date"), ("of mouse", "subject"))
         if quantity in table.columns
     ]

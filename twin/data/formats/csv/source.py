@@ -77,7 +77,7 @@ class Source(NamedTuple):
                 skip_rows=self.header_row - 1,
                 skip_rows_after_names=1,
             ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator, invalid_row_handler=_if_wrong),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator),
             convert_options=pyarrow.csv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, text)),
         )
 
@@ -85,7 +85,7 @@ class Source(NamedTuple):
         """Number of each row that is not empty, as a spreadsheet counts from 1, and its cells; the header is the first."""
         with opened(self.path, self.encoding, "replace") as file:
             rows = enumerate(csv.reader(file, delimiter=self.separator), 1)
-            yield from ((n, cells) for n, cells in rows if n >= self.header_row and (len(cells) > 1 or "".join(cells).strip()))
+            yield from ((n, cells) for n, cells in rows if n >= self.header_row and cells)
 
     def find(self, row: int, columns: Sequence[int]) -> tuple[int, dict[int, str]]:
         """Number in the file, and the cells, of a row of the blocks of these columns (from 0)."""
@@ -119,11 +119,6 @@ class Source(NamedTuple):
         except csv.Error as wrong:
             error = str(wrong)
         return ValueError(f"{self.path}: not a table that can be read ({error.splitlines()[0][:200]}); save it again as csv")
-
-
-def _if_wrong(row: Any) -> str:
-    """What pyarrow does with a row of another number of values: one of blanks is an empty line."""
-    return "error" if row.text.strip() else "skip"
 
 
 def _without_empty_rows(block: Block) -> Block:

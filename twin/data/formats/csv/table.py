@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from twin.data.formats.csv import cells
-from twin.data.formats.csv.layout import Layout
+from twin.data.formats.csv.layout import Layout, shown
 from twin.data.formats.csv.source import Block, Source
 
 TEXTS = ("subject", "session", "date")
@@ -50,8 +50,8 @@ class Table:
         number, there = self.source.find(row, list(self.layout.at.values()))
         at = self.layout.at[quantity]
         raise ValueError(
-            f"{self.source.path}, row {number}, column {self.source.header[at]!r}: {there.get(at, '?').strip()!r}; expected "
-            f"{expected}"
+            f"{self.source.path}, row {number}, column {self.source.header[at]!r}: {shown(there.get(at, '?').strip())}; "
+            f"expected {expected}"
         )
 
 
