@@ -106,7 +106,7 @@ def _fit(options: argparse.Namespace) -> None:
     from twin.studies.scenario import apply_changes, parse
     from twin.studies.study import Options
 
-    read(options.data)  # whatever is wrong with the file is said before anything is made
+    _say(read(options.data).notes)  # whatever is wrong with the file is said before anything is made
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features:
         inference["features"] = options.features.split(",")
@@ -127,9 +127,11 @@ def _declare_files(commands: Any) -> None:
     convert = _command(commands, "import", _import, "Turn a file of behaviour into an HDF5 rollout.")
     convert.add_argument("source", type=Path)
     convert.add_argument("destination", type=Path)
+    convert.add_argument("--overwrite", action="store_true", help="replace the destination if it is an HDF5 rollout")
     export = _command(commands, "export", _export, "Write the trials of a file in another format, for other programs.")
     export.add_argument("source", type=Path)
     export.add_argument("destination", type=Path)
+    export.add_argument("--overwrite", action="store_true", help="replace the destination if it was made by `twin export`")
     export.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
     info = _command(commands, "info", _info, "Say what an HDF5 rollout holds.")
     info.add_argument("file", type=Path)
@@ -146,19 +148,29 @@ def _declare_files(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    _convert(options.source, options.destination, "hdf5")
+    _convert(options, "hdf5")
 
 
 def _export(options: argparse.Namespace) -> None:
-    _convert(options.source, options.destination, options.format)
+    _convert(options, options.format)
 
 
-def _convert(source: Path, destination: Path, format: str | None) -> None:
-    from twin.data.formats import read, write
+def _convert(options: argparse.Namespace, format: str | None) -> None:
+    from twin.data.formats import check_destination, detect, write
 
-    rollout = read(source)
-    write(rollout, destination, format)
+    destination = options.destination
+    form = detect(options.source)
+    check_destination(destination, format, options.overwrite, options.source)
+    rollout = form.read(options.source)
+    _say(rollout.notes)
+    write(rollout, destination, format, options.overwrite)
     print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
+
+
+def _say(notes: list[str]) -> None:
+    """What was made of a file, where results do not get in its way."""
+    for note in notes:
+        print(f"twin: note: {note}", file=sys.stderr)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -183,7 +195,9 @@ def _verify(options: argparse.Namespace) -> None:
         from twin.replay import agreement
         from twin.report.tables import text_table
 
-        print(*text_table(*agreement(form.read(options.file), protocols)), sep="\n")
+        rollout = form.read(options.file)
+        _say(rollout.notes)
+        print(*text_table(*agreement(rollout, protocols)), sep="\n")
 
 
 def _declare_report(commands: Any) -> None:

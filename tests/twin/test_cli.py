@@ -11,6 +11,7 @@ import pytest
 
 from twin.cli import main
 from twin.cohort import Cohort
+from twin.data.formats import read
 from twin.data.store import content_hash, read_rollout, write_rollout
 from twin.simulation import simulate
 
@@ -163,9 +164,88 @@ def test_wrong_input_is_one_paragraph_and_status_2(command, message, capsys, tmp
 def test_failed_import_leaves_what_was_there(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("subject,session\n1,2\n")
     (tmp_path / "x.h5").write_text("precious")
-    assert main(["import", str(tmp_path / "bad.csv"), str(tmp_path / "x.h5")]) == 2
-    assert "column 'date' is missing" in capsys.readouterr().err
+    for destination, message in (("x.h5", "it is left as it is"), ("y.h5", "column 'contrast_left' is missing")):
+        assert main(["import", str(tmp_path / "bad.csv"), str(tmp_path / destination)]) == 2
+        assert message in capsys.readouterr().err
     assert (tmp_path / "x.h5").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "x.h5"]
+
+
+CASE = str(Path(__file__).parent / "data" / "cases" / "two_mice.csv")
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "message"),
+    [
+        ("import", "table.csv", "source and destination are the same file"),
+        ("import", "link.csv", "source and destination are the same file"),
+        ("import", "notes.txt", "there already, and not an HDF5 rollout"),
+        ("import", "folder", "a folder; expected the name of a file to write"),
+        ("import", "notes.txt/x.h5", "is a file; expected a folder"),
+        ("import", "cut.h5", "there already, and not an HDF5 rollout"),
+        ("export", "other.csv", "there already, and not a csv file of trials, plain or gzipped that this program wrote"),
+        ("export", "table.csv", "source and destination are the same file"),
+    ],
+)
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_nothing_is_lost_that_it_did_not_make(command, name, message, overwrite, tmp_path, capsys):
+    source = tmp_path / "table.csv"
+    source.write_text(Path(CASE).read_text())
+    (tmp_path / "other.csv").write_text(Path(CASE).read_text())
+    (tmp_path / "link.csv").symlink_to(source)
+    (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n and no more")
+    (tmp_path / "folder").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert main([command, str(source), str(tmp_path / name), *overwrite]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert len(list(tmp_path.iterdir())) == len(before) + 1
+
+
+@pytest.mark.parametrize(("command", "name"), [("import", "x.h5"), ("export", "x.csv"), ("export", "x.csv.gz")])
+def test_what_it_made_is_replaced_if_told_so(command, name, tmp_path, capsys):
+    destination = tmp_path / name
+    assert main([command, CASE, str(destination)]) == 0
+    written = destination.read_bytes()
+    assert main([command, CASE, str(destination)]) == 2
+    assert "or --overwrite" in capsys.readouterr().err
+    assert destination.read_bytes() == written
+    smaller = Path(CASE).with_name("perfect_mouse.csv")
+    assert main([command, str(smaller), str(destination), "--overwrite"]) == 0
+    assert len(read(destination)) == 300
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_was_made_of_a_table_is_said_beside_the_results(tmp_path, capsys):
+    few, file = str(Path(CASE).with_name("few_columns.csv")), str(tmp_path / "x.h5")
+    assert main(["import", few, file]) == 0
+    out, error = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert [line[:12] for line in error.splitlines()] == ["twin: note: "] * 4
+    assert "unknown reward" in error
+    assert read(file).notes == [line[12:] for line in error.splitlines()]
+    assert main(["verify", file, "--against", "ibl-2019"]) == 2
+    assert "does not tell P(left)" in capsys.readouterr().err
+
+
+def test_a_mouse_without_choices_is_left_out_of_fits(tmp_path, capsys):
+    data, out = Path(CASE).with_name("mouse_without_choices.csv"), tmp_path / "out"
+    assert main(["fit", str(data), "--model", "reinforce", "--out", str(out)]) == 0
+    assert "'m3' made no choice" in capsys.readouterr().err
+    assert json.loads((out / "results.json").read_text())["mice"] == 1
+    lines = data.read_text().splitlines()
+    (tmp_path / "none.csv").write_text("\n".join(line for line in lines if not line.startswith("m1")) + "\n")
+    assert main(["fit", str(tmp_path / "none.csv"), "--model", "reinforce", "--out", str(tmp_path / "none")]) == 2
+    assert "no mouse made a choice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["few_columns.csv", "reward_unknown_at_zero.csv"])
+def test_a_table_that_tells_little_is_fitted(name, tmp_path, capsys):
+    data, out = str(Path(CASE).with_name(name)), tmp_path / "out"
+    assert main(["fit", data, "--model", "reinforce", "--out", str(out)]) == 0
+    assert (out / "report.html").is_file()
 
 
 def test_wrong_model_in_fit_is_named(small, tmp_path, capsys):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ import numpy as np
 COLUMNS: dict[str, tuple[str, str]] = {
     "session": ("int32", "session of the mouse, from 0"),
     "contrast": ("float32", "signed contrast, -1 to 1, positive = right"),
-    "side": ("int8", "rewarded side, +1 right, -1 left, also at zero contrast"),
+    "side": ("int8", "rewarded side, +1 right, -1 left, also at zero contrast; 0 where a table does not tell it"),
     "choice": ("int8", "0 left, 1 right, -1 no-go"),
-    "reward": ("int8", "1 if rewarded"),
-    "probability_left": ("float32", "P(left) as the rig stores it"),
+    "reward": ("int8", "1 if rewarded; -1 where a table does not tell it"),
+    "probability_left": ("float32", "P(left) as the rig stores it; NaN where a table does not tell it"),
     "is_repeat": ("bool", "is this a repeat after an error (debiasing)?"),
     "stage": ("int8", "stage of the protocol"),
     "p_right": ("float32", "probability of a right choice, lapses included"),
@@ -85,7 +85,7 @@ class Rollout:
     def new_session(self) -> np.ndarray:
         """Is this trial the first of its session? (N,)"""
         first = np.ones(len(self), bool)
-        first[1:] = np.diff(self.session) != 0
+        first[1:] = self.session[1:] != self.session[:-1]
         first[self.starts[:-1][np.diff(self.starts) > 0]] = True
         return first
 
@@ -93,7 +93,8 @@ class Rollout:
     def sessions(self) -> Sessions:
         """Every session of every mouse."""
         start = np.flatnonzero(self.new_session)
-        return Sessions(self.mouse[start], self.session[start], start, np.append(start[1:], len(self)))
+        mouse = np.searchsorted(self.starts, start, side="right") - 1
+        return Sessions(mouse, self.session[start], start, np.append(start[1:], len(self)))
 
     def session_totals(self) -> dict[str, np.ndarray]:
         """Water (microlitres) and duration (s, from the session's start to the last response) of each session, (S,) each.
@@ -106,6 +107,32 @@ class Rollout:
         if "start_time" in self.columns and "response_time" in self.columns:
             totals["duration_s"] = self.columns["start_time"][last].astype(float) + self.columns["response_time"][last]
         return totals
+
+    @property
+    def notes(self) -> list[str]:
+        """What was made of the file that this was read from, beyond what it says: a sentence each."""
+        return list(self.origin.get("notes", ()))
+
+    def choices_by_mouse(self) -> np.ndarray:
+        """How many choices of each mouse count in a fit, (M,): those whose reward is known."""
+        counted = (self.choice >= 0) & (self.reward >= 0)
+        return np.array([np.count_nonzero(counted[self.of_mouse(m)]) for m in range(self.n_mice)])
+
+    def of_mice(self, mice: Sequence[int] | np.ndarray) -> Rollout:
+        """The trials of some mice."""
+        pick = [int(m) for m in mice]
+        rows = np.concatenate([np.arange(self.starts[m], self.starts[m + 1]) for m in pick])
+        sessions = np.concatenate([np.flatnonzero(self.sessions.mouse == m) for m in pick])
+        return replace(
+            self,
+            columns={name: column[rows] for name, column in self.columns.items()},
+            starts=np.append(0, np.cumsum(np.diff(self.starts)[pick])),
+            ids=tuple(self.ids[m] for m in pick),
+            weights=None if self.weights is None else self.weights[rows],
+            keys=None if self.keys is None else self.keys[pick],
+            theta=None if self.theta is None else self.theta[pick],
+            of_session={name: column[sessions] for name, column in self.of_session.items()},
+        )
 
     def of_mouse(self, m: int) -> slice:
         """Where the trials of mouse m are."""

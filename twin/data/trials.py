@@ -19,7 +19,7 @@ class Trials:
     """Trials of M mice, T at most each, K features."""
 
     x: np.ndarray  # (M, T, K) float64, 0 beyond a mouse's last trial
-    choice: np.ndarray  # (M, T) int8: 0 left, 1 right, -1 no-go or no trial
+    choice: np.ndarray  # (M, T) int8: 0 left, 1 right, -1 no-go, no trial, or a choice whose reward is not known
     reward: np.ndarray  # (M, T) int8
     new_session: np.ndarray  # (M, T) bool
     mask: np.ndarray  # (M, T) bool: a trial with a choice
@@ -34,7 +34,8 @@ class Trials:
         lengths = np.diff(rollout.starts)
         for m in np.flatnonzero(lengths == 0):
             raise ValueError(f"mouse {rollout.ids[m]!r} has no trials; leave it out")
-        flat = design_matrix(feature_codes(features), rollout.contrast, rollout.choice, rollout.reward, rollout.new_session)
+        reward = np.maximum(rollout.reward, 0)  # one that is not known is remembered as none; nothing is learned from it
+        flat = design_matrix(feature_codes(features), rollout.contrast, rollout.choice, reward, rollout.new_session)
         shape = (len(lengths), int(lengths.max()))
         inside = np.arange(shape[1]) < lengths[:, None]
 
@@ -43,11 +44,11 @@ class Trials:
             array[inside] = column
             return array
 
-        choice = padded(rollout.choice, fill=-1)
+        choice = padded(np.where(rollout.reward < 0, np.int8(-1), rollout.choice), fill=-1)
         return cls(
             padded(flat),
             choice,
-            padded(rollout.reward),
+            padded(reward),
             padded(rollout.new_session),
             choice >= 0,
             lengths,

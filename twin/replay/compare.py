@@ -61,6 +61,11 @@ def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay
     protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
     if any(s.contingencies for s in protocol.stages):
         raise ValueError(f"protocol {protocol.name!r} shows trials from a table, in any order; there is nothing to replay")
+    if np.isnan(rollout.probability_left).any() or not rollout.side.all():
+        raise ValueError(
+            "the record does not tell P(left) or the rewarded side of every trial, by which a protocol is known; expected a "
+            "table with the outcome and the probability_left of each"
+        )
     n = len(rollout)
     stages = np.zeros(n, np.int8)
     repeats = np.zeros(n, bool)

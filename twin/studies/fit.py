@@ -87,7 +87,7 @@ class FitStudy(Study):
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
-        rollout = formats.read(self.data)
+        rollout = _choosing(formats.read(self.data), self.data)
         everything = Trials.from_rollout(rollout, self.inference.features or FEATURES)
         train, future = everything.split(self.future) if self.future else (everything, None)
         fits = fit_models(self.inference, train, folder, options)
@@ -113,6 +113,14 @@ class FitStudy(Study):
             score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
             scores[name] = folder.keep(f"fits/{name}/held_out.json", score, kept.read, kept.write)
         return scores
+
+
+def _choosing(rollout: Rollout, data: Path) -> Rollout:
+    """The mice of a rollout that made a choice. Raises ValueError naming the file if there is none."""
+    chose = np.flatnonzero(rollout.choices_by_mouse())
+    if not len(chose):
+        raise ValueError(f"{data}: no mouse made a choice whose reward is known; there is nothing to fit")
+    return rollout if len(chose) == rollout.n_mice else rollout.of_mice(chose)
 
 
 def fit_models(

@@ -1,0 +1,175 @@
+"""The text of a csv file: its encoding, separator and header, its cells in blocks, and which row is which.
+
+Blocks come from pyarrow, each column as the different texts in it and a number of one of them for each row; so a cell is
+parsed once however often it is there, and a file of gigabytes is never in memory as text. Only an error looks for its row, with
+the csv module.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from twin.data.formats.csv.layout import count_known
+
+GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of text in UTF-16, by which alone it is told
+SEPARATORS = (",", ";", "\t", "|")
+BLOCK = 1 << 21  # bytes of text read at once
+NOT_WHOLE = (EOFError, UnicodeError, gzip.BadGzipFile, zlib.error)
+
+
+class Block(NamedTuple):
+    """Some rows of a table: of each column the different texts, and which of them is in each row, (n,)."""
+
+    texts: list[list[str]]
+    codes: list[np.ndarray]
+
+
+class Source(NamedTuple):
+    """A file of text in columns."""
+
+    path: Path
+    encoding: str
+    separator: str
+    header: list[str]  # without blanks at either end
+    header_row: int  # from 1; what is before it is empty
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its endings."""
+        return self.path.name.split(".")[0]
+
+    def blocks(self, columns: Sequence[int]) -> Iterator[Block]:
+        """The cells of some columns, without rows that are empty in all of them.
+
+        Raises ValueError naming the row that has more or fewer values than the header, or saying that the file is not whole.
+        """
+        import pyarrow.csv
+
+        try:
+            with opened_bytes(self.path) as file:
+                for batch in self._reader(pyarrow, file, columns):
+                    found = [(column.dictionary.to_pylist(), column.indices.to_numpy()) for column in batch.columns]
+                    yield _without_empty_rows(Block([texts for texts, _ in found], [codes for _, codes in found]))
+        except NOT_WHOLE as error:
+            raise self.not_whole(error) from None
+        except pyarrow.ArrowInvalid as error:
+            raise self._explained(str(error)) from None
+
+    def _reader(self, pyarrow: Any, file: Any, columns: Sequence[int]) -> Any:
+        names = [str(i) for i in range(len(self.header))]
+        wanted = [names[i] for i in columns]
+        text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+        return pyarrow.csv.open_csv(
+            file,
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,
+                block_size=BLOCK,
+                encoding=self.encoding.removesuffix("-sig"),
+                column_names=names,
+                skip_rows=self.header_row - 1,
+                skip_rows_after_names=1,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator),
+            convert_options=pyarrow.csv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, text)),
+        )
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Number of each row that is not empty, as a spreadsheet counts from 1, and its cells; the header is the first."""
+        with opened(self.path, self.encoding, "replace") as file:
+            rows = enumerate(csv.reader(file, delimiter=self.separator), 1)
+            yield from ((n, cells) for n, cells in rows if n >= self.header_row and cells)
+
+    def find(self, row: int, columns: Sequence[int]) -> tuple[int, dict[int, str]]:
+        """Number in the file, and the cells, of a row of the blocks of these columns (from 0)."""
+        try:
+            found = ((number, cells) for number, cells in self.records() if any(c < len(cells) and cells[c] for c in columns))
+            for i, (number, cells) in enumerate(found):
+                if i == row + 1:
+                    return number, dict(enumerate(cells))
+        except csv.Error:  # a cell larger than the csv module takes
+            pass
+        return row + 1 + self.header_row, {}
+
+    def not_whole(self, error: Exception) -> ValueError:
+        """What to say of bytes that are not text."""
+        return ValueError(
+            f"{self.path}: not whole as {self.encoding.removesuffix('-sig').upper()} text ({error}); save it again "
+            f"as UTF-8, or copy it again"
+        )
+
+    def _explained(self, error: str) -> ValueError:
+        """What to say where pyarrow gives up."""
+        if "UTF8" in error:
+            return self.not_whole(ValueError("invalid bytes"))
+        try:
+            for number, cells in self.records():
+                if len(cells) != len(self.header):
+                    return ValueError(
+                        f"{self.path}, row {number}: {len(cells)} values; the header names {len(self.header)} columns; the "
+                        f"separator found is {self.separator!r}"
+                    )
+        except csv.Error as wrong:
+            error = str(wrong)
+        return ValueError(f"{self.path}: not a table that can be read ({error.splitlines()[0][:200]}); save it again as csv")
+
+
+def _without_empty_rows(block: Block) -> Block:
+    empty = np.ones(len(block.codes[0]), bool)
+    for known, codes in zip(block.texts, block.codes, strict=True):
+        if "" not in known:
+            return block
+        empty &= codes == known.index("")
+    if not empty.any():
+        return block
+    kept = [np.unique(codes[~empty], return_inverse=True) for codes in block.codes]
+    texts = [[texts[i] for i in used.tolist()] for texts, (used, _) in zip(block.texts, kept, strict=True)]
+    return Block(texts, [codes for _, codes in kept])
+
+
+def opened_bytes(path: Path) -> IO[bytes]:
+    """The bytes of a file, unzipped if it is gzipped."""
+    with open(path, "rb") as file:
+        zipped = file.read(len(GZIP)) == GZIP
+    return gzip.open(path, "rb") if zipped else open(path, "rb")  # type: ignore[return-value]
+
+
+def opened(path: Path, encoding: str, errors: str = "strict") -> IO[str]:
+    """The text of a file."""
+    import io
+
+    return io.TextIOWrapper(opened_bytes(path), encoding=encoding, errors=errors, newline="")
+
+
+def open_source(path: Path) -> Source:
+    """Encoding, separator and header of a file. Raises ValueError if its first row cannot be read."""
+    unread = Source(path, "utf-8-sig", ",", [], 1)
+    try:
+        with opened_bytes(path) as file:
+            encoding = "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
+        with opened(path, encoding, "replace") as text:
+            number, line = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (1, ""))
+    except NOT_WHOLE as error:
+        raise unread.not_whole(error) from None
+    separator, header = _split(line)
+    return Source(path, encoding, separator, header, number)
+
+
+def _split(line: str) -> tuple[str, list[str]]:
+    """The separator of a header, by which the most of its columns are known, and its names."""
+    headers = {}
+    for separator in SEPARATORS:
+        try:
+            cells = next(csv.reader([line], delimiter=separator), [])
+        except csv.Error:
+            cells = [line]
+        headers[separator] = [cell.strip() for cell in cells]
+    separator = max(headers, key=lambda s: (count_known(headers[s]), len(headers[s])))
+    return separator, headers[separator]
