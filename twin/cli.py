@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from envs.protocols import Protocol
     from twin.studies.study import Options, Study
 
 
@@ -58,6 +59,12 @@ def _command(commands: Any, name: str, call: Callable[[argparse.Namespace], None
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of at least 1")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of at least 0")
     return int(text)
 
 
@@ -143,6 +150,8 @@ def _declare_files(commands: Any) -> None:
         metavar="PROTOCOL",
         help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
     )
+    words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
+    verify.add_argument("--stage", type=_not_negative, metavar="N", help=words)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -170,10 +179,11 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from envs.protocols import load_protocol, read_protocol
     from twin.data.formats import detect
 
-    protocols = [read_protocol(p) if p.endswith(".toml") else load_protocol(p) for p in dict.fromkeys(options.against)]
+    if options.stage is not None and not options.against:
+        raise ValueError(f"--stage {options.stage} is of a protocol; name it by --against PROTOCOL")
+    protocols = [_protocol(name) for name in dict.fromkeys(options.against)]
     form = detect(options.file)
     if form.verify:
         print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
@@ -183,7 +193,21 @@ def _verify(options: argparse.Namespace) -> None:
         from twin.replay import agreement
         from twin.report.tables import text_table
 
-        print(*text_table(*agreement(form.read(options.file), protocols)), sep="\n")
+        header, rows, found = agreement(form.read(options.file), protocols, options.stage)
+        print(*text_table(header, rows), *found, sep="\n")
+
+
+def _protocol(name: str) -> Protocol:
+    """A protocol by its name, or that of a TOML file, called like the file unless it says its name."""
+    import tomllib
+
+    from envs.protocols import load_protocol, read_protocol
+
+    if not name.endswith(".toml"):
+        return load_protocol(name)
+    protocol = read_protocol(name)
+    named = "name" in tomllib.loads(Path(name).read_text())
+    return protocol if named else protocol.model_copy(update={"name": Path(name).stem})
 
 
 def _declare_report(commands: Any) -> None:
