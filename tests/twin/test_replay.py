@@ -247,10 +247,11 @@ def cut_before(rollout: Rollout, sessions: int) -> Rollout:
 @pytest.mark.parametrize("name", ["ibl-2019", "ibl-v8", "ibl-documented"])
 def test_trained_mice_agree_with_the_protocol_that_they_follow(name, flagged):
     """Cut in the middle of training, at every session: a stage in which a whole session was done is found."""
-    learner = Cohort(mice=3, parameters={"rate": 0.08, "initial_weight.stimulus": 1.0})
-    whole = simulate(learner, name, sessions=10, seed=2)
+    rates = {"distribution": "choice", "values": [0.01, 0.02, 0.04]}
+    learners = Cohort(mice=9, parameters={"rate": rates, "lapse_low": 0.05, "lapse_high": 0.1})
+    whole = simulate(learners, name, sessions=8, seed=2)
     begun = set()
-    for sessions in range(1, 10):
+    for sessions in range(1, 8):
         record = cut_before(whole, sessions)
         if not flagged:
             record = Rollout({k: v for k, v in record.columns.items() if k != "is_repeat"}, record.starts, record.ids)
@@ -261,7 +262,7 @@ def test_trained_mice_agree_with_the_protocol_that_they_follow(name, flagged):
         steady = true == record.stage[record.sessions.stop[first] - 1]  # else what counted before the cut decides when it ends
         assert np.maximum(stages[first], 0)[steady].tolist() == true[steady].tolist()
         begun |= set(true[steady].tolist())
-    assert len(begun) > 2
+    assert {0, 5} <= begun, begun
 
 
 def test_naive_mice_are_found_naive_and_a_given_stage_is_taken():

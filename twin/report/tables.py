@@ -32,7 +32,7 @@ def mean_phrases(curve: Mapping[str, Any]) -> list[str]:
     least, most = min(curve["mice"], default=0), max(curve["mice"], default=0)
     phrases = [f"{most} mice" if least == most else f"{least} to {most} mice at a contrast"]
     if curve["stages"]:
-        phrases.append("at the end: " + ", ".join(f"{mice} in stage {stage}" for stage, mice in curve["stages"].items()))
+        phrases.append("stage at the end: " + ", ".join(f"{mice} in {stage}" for stage, mice in curve["stages"].items()))
     if curve["threshold"] is None or curve["bias"] is None:
         return [*phrases, "no mouse's curve determines its threshold"]
     threshold, bias = curve["threshold"], curve["bias"]

@@ -58,7 +58,7 @@ def draw_mice(trials: Trials, inferred: Mapping[str, np.ndarray], true: np.ndarr
             ax.locator_params(axis="x", nbins=5)
         row[0].set_ylabel(trials.ids[mouse])
     for ax, feature in zip(axes[0], features, strict=True):
-        ax.set_title(f"weight of {feature.replace('_', ' ')}")
+        ax.set_title(f"weight of {feature.replace('_', ' ')} (logit per unit)")
     for ax in axes[-1]:
         ax.set_xlabel("trial")
     canvas.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
