@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from envs.protocols import Protocol
     from twin.studies.study import Options, Study
 
 
@@ -61,6 +62,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of at least 0")
+    return int(text)
+
+
 def _declare_run(commands: Any) -> None:
     run = _command(commands, "run", _run, "Run a scenario; run it again to go on where it stopped.")
     run.add_argument("scenario", type=Path)
@@ -106,7 +113,7 @@ def _fit(options: argparse.Namespace) -> None:
     from twin.studies.scenario import apply_changes, parse
     from twin.studies.study import Options
 
-    _say(read(options.data).notes)  # whatever is wrong with the file is said before anything is made
+    read(options.data)  # whatever is wrong with the file is said before anything is made
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features:
         inference["features"] = options.features.split(",")
@@ -145,6 +152,8 @@ def _declare_files(commands: Any) -> None:
         metavar="PROTOCOL",
         help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
     )
+    words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
+    verify.add_argument("--stage", type=_not_negative, metavar="N", help=words)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -182,10 +191,11 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from envs.protocols import load_protocol, read_protocol
     from twin.data.formats import detect
 
-    protocols = [read_protocol(p) if p.endswith(".toml") else load_protocol(p) for p in dict.fromkeys(options.against)]
+    if options.stage is not None and not options.against:
+        raise ValueError(f"--stage {options.stage} is of a protocol; name it by --against PROTOCOL")
+    protocols = [_protocol(name) for name in dict.fromkeys(options.against)]
     form = detect(options.file)
     if form.verify:
         print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
@@ -197,7 +207,21 @@ def _verify(options: argparse.Namespace) -> None:
 
         rollout = form.read(options.file)
         _say(rollout.notes)
-        print(*text_table(*agreement(rollout, protocols)), sep="\n")
+        header, rows, found = agreement(rollout, protocols, options.stage)
+        print(*text_table(header, rows), *found, sep="\n")
+
+
+def _protocol(name: str) -> Protocol:
+    """A protocol by its name, or that of a TOML file, called like the file unless it says its name."""
+    import tomllib
+
+    from envs.protocols import load_protocol, read_protocol
+
+    if not name.endswith(".toml"):
+        return load_protocol(name)
+    protocol = read_protocol(name)
+    named = "name" in tomllib.loads(Path(name).read_text())
+    return protocol if named else protocol.model_copy(update={"name": Path(name).stem})
 
 
 def _declare_report(commands: Any) -> None:

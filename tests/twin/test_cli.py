@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from envs import load_protocol
 from twin.cli import main
 from twin.cohort import Cohort
 from twin.data.formats import read
@@ -98,6 +100,27 @@ def test_sessions_are_told_which_protocol_they_followed(tmp_path, capsys):
     assert header.split() == ["mouse", "session", "trials", "ibl-2019", "ibl-v8", "best"]
     assert [row.split()[:2] for row in rows] == [[f"mouse-000{m}", s] for m in (0, 1) for s in "12"]
     assert all(row.split()[3] == "1.000" and float(row.split()[4]) < 0.9 and row.split()[5] == "ibl-2019" for row in rows)
+
+
+def test_designs_of_files_keep_their_names_and_stages_are_told(tmp_path, capsys):
+    trained = {"base": "ibl-2019", "stages": load_protocol("ibl-2019").table()["stages"][-1:]}
+    mice = simulate(Cohort(mice=1, rule="static"), load_protocol(**trained), sessions=2)
+    write_rollout(replace(mice, keys=None), tmp_path / "x.h5")
+    (tmp_path / "gentle.toml").write_text('base = "ibl-2019"\ndebias_after_no_go = true\n')
+    (tmp_path / "named.toml").write_text('base = "ibl-v8"\nname = "my-own"\n')
+    against = [part for file in ("gentle", "named") for part in ("--against", str(tmp_path / f"{file}.toml"))]
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", *against]) == 0
+    _, header, *rows, told, _ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["mouse", "session", "trials", "ibl-2019", "gentle", "my-own", "best"]
+    assert all(row.split()[3] == "1.000" and "ibl-2019" in row.split()[6] for row in rows)
+    assert told == "mouse mouse-0000, session 1: begins in stage 5 of ibl-2019"
+    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", "--stage", "5"]) == 0
+    assert "begins" not in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "x.h5"), "--against", "ibl-2019", "--stage", "0"]) == 0
+    assert all(row.split()[-1] == "none" for row in capsys.readouterr().out.splitlines()[2:])
+    assert main(["verify", str(tmp_path / "x.h5"), "--stage", "0"]) == 2
+    assert "name it by --against PROTOCOL" in capsys.readouterr().err
 
 
 def test_verify_says_which_protocol_there_is_not(tmp_path, capsys):

@@ -17,7 +17,8 @@ from envs.task.trial import begin_trial, score
 from twin.cohort import Cohort
 from twin.data.formats import read
 from twin.data.rollout import Rollout
-from twin.replay import replay
+from twin.replay import agreement, replay, stages_found
+from twin.replay.compare import AGREES
 from twin.simulation import CohortState, Simulation, begin_session, simulate, state_after
 
 KS014 = Path(__file__).parents[3] / "shared" / "data" / "ibl_KS014_learning.csv.gz"
@@ -231,3 +232,52 @@ def test_ks014_goes_on_tomorrow(ks014):
     assert (forecast.session == 15).all() and (forecast.stage == 5).all()
     assert set(np.abs(forecast.contrast)) <= set(np.float32([1, 0.25, 0.125, 0.0625, 0]))
     assert forecast.reward.mean() > 0.7
+
+
+def cut_before(rollout: Rollout, sessions: int) -> Rollout:
+    """The same mice from a later session on, as another lab hands over trained mice: without keys, counted from 0."""
+    kept = rollout.session >= sessions
+    columns = {name: values[kept] for name, values in rollout.columns.items()}
+    columns["session"] = columns["session"] - np.int32(sessions)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rollout.mouse[kept], minlength=rollout.n_mice))])
+    return Rollout(columns, starts, rollout.ids)
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+@pytest.mark.parametrize("name", ["ibl-2019", "ibl-v8", "ibl-documented"])
+def test_trained_mice_agree_with_the_protocol_that_they_follow(name, flagged):
+    """Cut in the middle of training, at every session: a stage in which a whole session was done is found."""
+    rates = {"distribution": "choice", "values": [0.01, 0.02, 0.04]}
+    learners = Cohort(mice=9, parameters={"rate": rates, "lapse_low": 0.05, "lapse_high": 0.1})
+    whole = simulate(learners, name, sessions=8, seed=2)
+    begun = set()
+    for sessions in range(1, 8):
+        record = cut_before(whole, sessions)
+        if not flagged:
+            record = Rollout({k: v for k, v in record.columns.items() if k != "is_repeat"}, record.starts, record.ids)
+        shares, stages = stages_found(record, name)
+        assert (shares >= AGREES).all()
+        first = np.flatnonzero(record.sessions.session == 0)
+        true = record.stage[record.sessions.start[first]]
+        steady = true == record.stage[record.sessions.stop[first] - 1]  # else what counted before the cut decides when it ends
+        assert np.maximum(stages[first], 0)[steady].tolist() == true[steady].tolist()
+        begun |= set(true[steady].tolist())
+    assert {0, 5} <= begun, begun
+
+
+def test_naive_mice_are_found_naive_and_a_given_stage_is_taken():
+    naive = simulate(Cohort(mice=2, rule="static"), "ibl-2019", sessions=2, seed=1)
+    shares, stages = stages_found(naive, "ibl-2019")
+    assert (shares == 1).all() and (stages == -1).all()
+    header, rows, told = agreement(naive, [PROTOCOLS["ibl-2019"]], stage=5)
+    assert header[-1] == "best" and not told
+    assert [row[-1] for row in rows] == ["none"] * 4  # naive mice are not shown what those of the last stage are
+    with pytest.raises(ValueError, match="stage 6: protocol 'ibl-2019' has the stages 0 to 5"):
+        stages_found(naive, "ibl-2019", 6)
+
+
+def test_nothing_is_best_that_agrees_poorly():
+    blocks = simulate(Cohort(mice=1, rule="static"), "biased", sessions=2, seed=3)
+    _, rows, told = agreement(blocks, [PROTOCOLS["ibl-2019"], PROTOCOLS["ibl-v8"]])
+    assert [row[-1] for row in rows] == ["none", "none"]
+    assert not told

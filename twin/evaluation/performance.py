@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twin.data.rollout import Rollout
+from twin.evaluation.mice import mouse_rows
 from twin.evaluation.psychometric.curve import describe_choices
+from twin.evaluation.psychometric.over_mice import curves_over_mice
 from twin.evaluation.session_summary import easy_contrast, easy_performances, summarise_rollout
 
 Floats = npt.NDArray[np.float64]
 
 FIRST_LAST = 3  # sessions at either end that are compared
-MICE_SHOWN = 20  # whose own learning curves are kept beside the median
+MICE_SHOWN = 20  # whose own curves are kept beside those of all
+LEAST_MICE, LEAST_SHARE = 5, 0.1  # a median of fewer mice, or of less than this share of all, is one of a few survivors
 
 
 def behavior(rollout: Rollout) -> dict[str, Any]:
-    """What mice did, for results.json: performance and psychometric curves early and late, learning curve, stages.
+    """What mice did, for results.json: performance and psychometric curves early and late, learning curve, stages, each mouse.
 
     Easy performance is the fraction correct on easy trials, no-gos being errors; `psychometric` is the fit of the last
     sessions, None where there is no curve to speak of (`psychometric_curves` says why). Raises ValueError for contrasts that
@@ -33,6 +37,8 @@ def behavior(rollout: Rollout) -> dict[str, Any]:
     position, from_end = session_in_order(rollout)
     ends = {"first": position < FIRST_LAST, "last": from_end <= FIRST_LAST}
     curves = {end: describe_choices(summary, np.flatnonzero(there)) for end, there in ends.items()}
+    some = _mice_shown(rollout)
+    by_mouse = {end: curves_over_mice(rollout, summary, there, some) for end, there in ends.items()}
     return {
         "mice": rollout.n_mice,
         "trials": len(rollout),
@@ -40,10 +46,17 @@ def behavior(rollout: Rollout) -> dict[str, Any]:
         **{f"easy_performance_{end}{FIRST_LAST}": _mean(performance[there]) for end, there in ends.items()},
         "psychometric": curves["last"]["fit"],
         "psychometric_curves": curves,
+        "psychometric_over_mice": by_mouse,
         "learning_curve": {"easy_contrast": easy, **learning_curve(rollout, performance)},
         "sessions_to_stage": _sessions_to_stage(rollout, position),
         "stage_fractions": stage_fractions(rollout),
+        "mice_table": mouse_rows(rollout, performance, {f"{end}{FIRST_LAST}": there for end, there in ends.items()}),
     }
+
+
+def _mice_shown(rollout: Rollout) -> npt.NDArray[np.int64]:
+    """Rows of the mice whose own curves are kept, spread evenly over all."""
+    return np.unique(np.linspace(0, rollout.n_mice - 1, MICE_SHOWN).astype(np.int64))
 
 
 def session_in_order(rollout: Rollout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -67,13 +80,13 @@ def learning_curve(rollout: Rollout, performance: Floats) -> dict[str, Any]:
     if known.any():
         there = known.any(axis=0)
         quartiles[:, there] = np.nanpercentile(table[:, there], [25, 50, 75], axis=0)
-    some = np.unique(np.linspace(0, rollout.n_mice - 1, MICE_SHOWN).astype(int))
     low, median, high = (_known(row) for row in quartiles)
     return {
         "mice": known.sum(axis=0).tolist(),
         "median": median,
         "quartiles": [low, high],
-        "single_mice": {rollout.ids[m]: _known(table[m]) for m in some},
+        "single_mice": {rollout.ids[m]: _known(table[m]) for m in _mice_shown(rollout)},
+        "least_mice": min(rollout.n_mice, max(LEAST_MICE, math.ceil(LEAST_SHARE * rollout.n_mice))),
     }
 
 

@@ -133,7 +133,7 @@ def _spread(fit: Fit, features: Sequence[str]) -> dict[str, float]:
     if spread is None:
         return {}
     size = np.sqrt(np.mean(fit.update(0, *points)[:, column] ** 2))
-    return {"relative_spread": float(np.sqrt(np.mean(spread[:, column] ** 2)) / size)}
+    return {"relative_spread": float(np.sqrt(np.mean(spread[:, column] ** 2)) / size) if size else float("nan")}
 
 
 def _history_gap(fit: Fit, cohort: Cohort, rollout: Rollout, trials: Trials, weights: np.ndarray) -> dict[str, Any]:

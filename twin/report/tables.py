@@ -27,6 +27,23 @@ def curve_phrases(curve: Mapping[str, Any]) -> list[str]:
     return [f"threshold {fit['threshold']:.1f} % contrast", f"bias {bias:+.1f} %", lapses]
 
 
+def mean_phrases(curve: Mapping[str, Any]) -> list[str]:
+    """A curve over mice of results.json in words: how many mice, at which stages, and their thresholds and biases."""
+    least, most = min(curve["mice"], default=0), max(curve["mice"], default=0)
+    phrases = [f"{most} mice" if least == most else f"{least} to {most} mice at a contrast"]
+    if curve["stages"]:
+        phrases.append("stage at the end: " + ", ".join(f"{mice} in {stage}" for stage, mice in curve["stages"].items()))
+    if curve["threshold"] is None or curve["bias"] is None:
+        return [*phrases, "no mouse's curve determines its threshold"]
+    threshold, bias = curve["threshold"], curve["bias"]
+    return [
+        *phrases,
+        f"threshold {threshold['median']:.1f} [{threshold['lower']:.1f}, {threshold['upper']:.1f}] %",
+        f"bias {bias['median'] + 0.0:+.1f} [{bias['lower']:+.1f}, {bias['upper']:+.1f}] %",
+        f"(median, quartiles of {curve['mice_determined']} mice)",
+    ]
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table with aligned columns."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]

@@ -104,9 +104,12 @@ def _numbers(times: TimesToStatus) -> list[Any]:
 
 def _page(folder: Path, results: CohortResults, rollout: Rollout) -> None:
     from twin.report import page
+    from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
+    shown = Shown(results.table(), rollout)
     sections: list[tuple[str, str | list[str]]] = [("Behaviour", "")]
     if results.sessions_to_status:
         sections.append(("Training status", _status_text(results)))
-    page.write(folder, results.scenario, sections, results.facts(), Shown(results.table(), rollout))
+    sections.append(("Mice", mice_text(shown.results["mice_table"])))
+    page.write(folder, results.scenario, sections, results.facts(), shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from twin.inference.fit import Fit  # torch is loaded once there is something to fit
 
 FEATURES = ("stimulus", "bias")  # of models that are not told others
+FAILURES = (ArithmeticError, np.linalg.LinAlgError)  # of one model's arithmetic; the others go on
 COLUMNS = {
     "log-lik/trial fitted": ("train_ll_per_trial", 1.0),
     "log-lik/trial later": ("future_ll_per_trial", 1.0),
@@ -40,19 +42,28 @@ COLUMNS = {
 class FittedModel(Record):
     """How well a model predicts choices; log-likelihoods are natural, per trial with a choice."""
 
-    train_ll_per_trial: Number = Field(description="log-likelihood of the trials it was fitted to")
-    accuracy: Number = Field(None, description="fraction of choices given more than 1/2, of later trials, else of fitted")
-    seconds: Number = Field(None, description="that fitting took; 0 of a static GLM that is fitted for comparison alone")
-    heldout_ll_per_trial: Number = Field(None, description="log-likelihood of mice it was not fitted to; with `folds`")
-    heldout_se: Number = Field(None, description="standard error of that over mice")
-    future_ll_per_trial: Number = Field(None, description="log-likelihood of the trials that were set aside; with `future`")
+    train_ll_per_trial: Number = Field(description="log-likelihood of the trials it was fitted to; null if it is not finite")
+    accuracy: Number = Field(
+        None, description="fraction of choices given more than 1/2, of later trials, else of fitted; null without later choices"
+    )
+    seconds: Number = Field(
+        None, description="that fitting took; 0 of a static GLM that is fitted for comparison alone; null if not known"
+    )
+    heldout_ll_per_trial: Number = Field(
+        None, description="log-likelihood of mice it was not fitted to; with `folds`; null if it is not finite"
+    )
+    heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite")
+    future_ll_per_trial: Number = Field(
+        None, description="log-likelihood of the trials that were set aside; with `future`; null without choices among them"
+    )
 
 
 class ModelComparison(Pair):
     """Two models on the later trials, else on those they were fitted to."""
 
-    difference: Number = Field(description="log-likelihood per trial of a minus that of b")
-    p: Number = Field(description="two-sided p of no difference, from sums over blocks of 50 trials")
+    difference: Number = Field(description="log-likelihood per trial of a minus that of b; null: see `reason`")
+    p: Number = Field(description="two-sided p of no difference, from sums over blocks of 50 trials; null: see `reason`")
+    reason: str = Field("", description="why there is no p, where there is none")
 
 
 class FitResults(BehaviorResults):
@@ -60,10 +71,16 @@ class FitResults(BehaviorResults):
 
     models: Mapping[str, FittedModel] = Field(description="by model, `chance` among them")
     comparisons: Sequence[ModelComparison] = Field(description="of every two models but chance")
+    notes: list[str] = Field([], description="what was left out, or failed, and why")
 
     def summary(self) -> str:
-        """How the mice did, and the table of the models."""
-        return "\n".join([super().summary(), "", *text_table(*model_table(self.table()["models"], COLUMNS))])
+        """How the mice did, the table of the models, and what in it is none."""
+        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *self.flag_lines()]
+        return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
+
+    def facts(self) -> dict[str, str]:
+        """What the page says before its first section."""
+        return super().facts() | ({"Notes": "; ".join(self.notes)} if self.notes else {})
 
 
 def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
@@ -87,21 +104,43 @@ class FitStudy(Study):
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
-        rollout = _choosing(formats.read(self.data), self.data)
-        everything = Trials.from_rollout(rollout, self.inference.features or FEATURES)
-        train, future = everything.split(self.future) if self.future else (everything, None)
-        fits = fit_models(self.inference, train, folder, options)
-        held_out = self._held_out(train, folder, options) if self.folds else {}
+        rollout = formats.read(self.data)
+        train, future, left_out = self._trials(rollout)
+        notes = [*rollout.notes, *left_out]
+        fits, failed = fit_models(self.inference, train, folder, options)
+        notes += failed
+        held_out = self._held_out(train, folder, options, notes) if self.folds else {}
 
         from twin.evaluation.scores import compare
 
         scores = compare(fits, train, future, held_out)
-        results = FitResults(**behavior(rollout), **scores, **self.head(folder))
-        return Done(
-            results, partial(_page, folder.path, results, rollout, train, {name: fit for name, (fit, _) in fits.items()})
-        )
+        behaved = behavior(rollout)
+        behaved["mice_table"] = with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
+        results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
+        found = {name: fit for name, (fit, _) in fits.items()}
+        return Done(results, partial(_page, folder.path, results, rollout, train, found))
 
-    def _held_out(self, trials: Trials, folder: RunFolder, options: Options) -> dict[str, dict[str, float]]:
+    def _trials(self, rollout: Rollout) -> tuple[Trials, Trials | None, list[str]]:
+        """Trials to fit and those to predict, of the mice that made choices in the former; a note for each that did not.
+
+        Raises ValueError if no mouse made any.
+        """
+        every = Trials.from_rollout(rollout, self.inference.features or FEATURES)
+        chose = every.mask.any(axis=1)
+        every = every if chose.all() else every.of_mice(np.flatnonzero(chose))
+        train, future = every.split(self.future) if self.future else (every, None)
+        before = train.mask.any(axis=1)
+        where = f" before its last {self.future} trials" if self.future else ""
+        silent = [*np.array(rollout.ids)[~chose], *(f"{every.ids[m]}" for m in np.flatnonzero(~before))]
+        notes = [f"mouse {mouse!r} made no choice{where}; it is left out of the fits" for mouse in map(str, silent)]
+        if not before.any():
+            raise ValueError(f"{self.data}: none of its {len(rollout.ids)} mice made a choice{where}; there is nothing to fit")
+        if not before.all():
+            rows = np.flatnonzero(before)
+            train, future = train.of_mice(rows), None if future is None else future.of_mice(rows)
+        return train, future, notes
+
+    def _held_out(self, trials: Trials, folder: RunFolder, options: Options, notes: list[str]) -> dict[str, dict[str, float]]:
         """Each model's score on mice it was not fitted to, from the folder or by fitting to the others."""
         from twin.evaluation.cross_validation import held_out_scores
 
@@ -111,22 +150,23 @@ class FitStudy(Study):
             model = self.inference.model(name)
             settings = self.inference.settings(name)
             score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
-            scores[name] = folder.keep(f"fits/{name}/held_out.json", score, kept.read, kept.write)
+            try:
+                scores[name] = folder.keep(f"fits/{name}/held_out.json", score, kept.read, kept.write)
+            except FAILURES as error:
+                notes.append(f"{name}: new mice could not be predicted ({error})")
         return scores
 
 
-def _choosing(rollout: Rollout, data: Path) -> Rollout:
-    """The mice of a rollout that made a choice. Raises ValueError naming the file if there is none."""
-    chose = np.flatnonzero(rollout.choices_by_mouse())
-    if not len(chose):
-        raise ValueError(f"{data}: no mouse made a choice whose reward is known; there is nothing to fit")
-    return rollout if len(chose) == rollout.n_mice else rollout.of_mice(chose)
+def with_fits(rows: Sequence[Mapping[str, Any]], ids: Sequence[str], fits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The table of mice with what the models make of those that were fitted, `ids`, in their order."""
+    of_mouse = dict(zip(ids, fits, strict=True))
+    return [{**row, **({"fits": of_mouse[row["id"]]} if row["id"] in of_mouse else {})} for row in rows]
 
 
 def fit_models(
     inference: Inference, trials: Trials, folder: RunFolder, options: Options, known: np.ndarray | None = None
-) -> dict[str, tuple[Fit, float]]:
-    """Every model's fit and the seconds it took, from the folder or fitted to the trials.
+) -> tuple[dict[str, tuple[Fit, float]], list[str]]:
+    """Every model's fit and the seconds it took, from the folder or fitted to the trials; a note for each that failed.
 
     `known` are the mice's first weights (M, K), which only simulated mice tell.
     """
@@ -151,7 +191,13 @@ def fit_models(
         about = {"seconds": done[1], "trials": int(trials.mask.sum()), "versions": versions()}
         done[0].save(card.parent, about)
 
-    return {name: folder.keep(f"fits/{name}/card.json", partial(fitted, name), read, write) for name in inference.models}
+    fits, notes = {}, []
+    for name in inference.models:
+        try:
+            fits[name] = folder.keep(f"fits/{name}/card.json", partial(fitted, name), read, write)
+        except FAILURES as error:
+            notes.append(f"{name}: could not be fitted ({error})")
+    return fits, notes
 
 
 class _KeptScores(NamedTuple):
@@ -184,12 +230,21 @@ def updates_of_first_mouse(fits: Mapping[str, Fit]) -> dict[str, Callable[..., n
     return {name: partial(fit.update, 0) for name, fit in fits.items()}
 
 
+def weights_of(fits: Mapping[str, Fit], trials: Trials) -> dict[str, np.ndarray]:
+    """Weights (M, T, K) by each fit, of those from which they can be computed."""
+    weights = {}
+    for name, fit in fits.items():
+        with suppress(*FAILURES):
+            weights[name] = fit.weights(trials)
+    return weights
+
+
 def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]) -> None:
     from twin.report import page
+    from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
-    weights = {name: fit.weights(trials) for name, fit in fits.items()}
     updates = updates_of_first_mouse({name: fit for name, fit in fits.items() if name != "static-glm"})
-    shown = Shown(results.table(), rollout, trials, weights, None, updates)
-    sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", ""), ("Behaviour", "")]
-    page.write(folder, results.scenario, sections, results.facts(), shown)
+    shown = Shown(results.table(), rollout, trials, weights_of(fits, trials), None, updates)
+    sections = [("Scores", _scores_text(results)), ("Mice", mice_text(shown.results["mice_table"])), ("The learning rule", "")]
+    page.write(folder, results.scenario, [*sections, ("Weights", ""), ("Behaviour", "")], results.facts(), shown)

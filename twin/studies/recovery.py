@@ -14,10 +14,11 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.memory_probe import FEW, LAST, MANY
+from twin.evaluation.mice import fitted_rows
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
 from twin.studies.cohort import CohortStudy
-from twin.studies.fit import fit_models, updates_of_first_mouse
+from twin.studies.fit import fit_models, updates_of_first_mouse, weights_of, with_fits
 from twin.studies.folder import RunFolder
 from twin.studies.results import BehaviorResults, Number, Record
 from twin.studies.study import Done, Options
@@ -42,9 +43,11 @@ COLUMNS = {
 class RecoveredParameter(Record):
     """A parameter of every mouse, true and estimated, in natural units; one value per mouse."""
 
-    true: list[Number] = Field(description="with which the mice were simulated")
-    estimate: list[Number] = Field(description="maximum of the likelihood, or of the posterior with a population")
-    ci95: list[tuple[Number, Number]] = Field(description="95 % interval of the estimate")
+    true: list[Number] = Field(description="with which the mice were simulated; null: not finite")
+    estimate: list[Number] = Field(
+        description="maximum of the likelihood, or of the posterior with a population; null: not finite"
+    )
+    ci95: list[tuple[Number, Number]] = Field(description="95 % interval of the estimate; null: not finite")
     covered: float = Field(description="fraction of mice whose interval holds the truth")
 
 
@@ -58,8 +61,8 @@ class HistoryCounts(Record):
 class UpdatesAfter(Record):
     """Mean change of the stimulus weight in one trial, by stimulus."""
 
-    rewarded: list[Number] = Field(description="after rewarded histories")
-    unrewarded: list[Number] = Field(description="after unrewarded histories")
+    rewarded: list[Number] = Field(description="after rewarded histories; null: not finite")
+    unrewarded: list[Number] = Field(description="after unrewarded histories; null: not finite")
 
 
 class TrueAndInferred(Record):
@@ -72,30 +75,54 @@ class TrueAndInferred(Record):
 class HistoryGap(Record):
     """How updates depend on earlier trials; empty if no mouse has histories of both kinds, or the model cannot be stepped."""
 
-    true: Number = Field(None, description="mean update after rewarded minus that after unrewarded histories, by the true rule")
-    estimate: Number = Field(None, description="the same by the model")
+    true: Number = Field(
+        None, description="mean update after rewarded minus after unrewarded histories, by the true rule; null: not finite"
+    )
+    estimate: Number = Field(None, description="the same by the model; null: not finite")
     recovered: Number = Field(None, description="the model's gap as a fraction of the true one; null if that is 0")
-    slope: Number = Field(None, description="of a regression of the model's gaps, by mouse and probe, on the true ones")
+    slope: Number = Field(
+        None,
+        description="of a regression of the model's gaps, by mouse and probe, on the true ones; null if these do not differ",
+    )
     mice: int = Field(0, description="mice that have histories of both kinds")
-    histories: HistoryCounts | None = Field(None, description="how many were compared")
-    stimulus_weight: Number = Field(None, description="where the weights of both kinds of history meet: that of the probes")
+    histories: HistoryCounts | None = Field(None, description="how many were compared; null if none")
+    stimulus_weight: Number = Field(
+        None, description="where the weights of both kinds of history meet: that of the probes; null: not finite"
+    )
     stimulus: list[float] = Field([], description="stimuli of the probes")
-    updates: TrueAndInferred | None = Field(None, description="by stimulus")
+    updates: TrueAndInferred | None = Field(None, description="by stimulus; null if none were compared")
 
 
 class RecoveredModel(Record):
     """A model against the truth; updates are those of the stimulus weight in one trial."""
 
-    nll_per_trial: Number = Field(description="negative log-likelihood (natural) of a choice by the model")
-    true_nll_per_trial: Number = Field(description="the same by the mice's own probabilities")
-    rmse: Number = Field(description="root mean square error of the update on the grid of weights and stimuli")
-    relative_rmse: Number = Field(description="that, relative to the root mean square of the true update")
-    r2: Number = Field(description="fraction of the variance of the true update on the grid that is explained")
-    rmse_visited: Number = Field(description="root mean square error of the update in trials that the mice did")
-    relative_rmse_visited: Number = Field(description="that, relative to the root mean square of the true update")
-    r2_visited: Number = Field(description="fraction of its variance in those trials that is explained")
-    relative_spread: Number = Field(None, description="how far members of an ensemble differ, relative to their mean update")
-    weights_rmse: Number = Field(description="root mean square error of the weights over all trials, logit per feature")
+    nll_per_trial: Number = Field(description="negative log-likelihood (natural) of a choice by the model; null: not finite")
+    true_nll_per_trial: Number = Field(description="the same by the mice's own probabilities; null: not finite")
+    rmse: Number = Field(
+        description="root mean square error of the update on the grid of weights and stimuli; null: not finite"
+    )
+    relative_rmse: Number = Field(
+        description="that, relative to the root mean square of the true update; null if the true rule never moves the weight"
+    )
+    r2: Number = Field(
+        description="fraction of the variance of the true update on the grid that is explained; null if that has no variance"
+    )
+    rmse_visited: Number = Field(
+        description="root mean square error of the update in trials that the mice did; null: not finite"
+    )
+    relative_rmse_visited: Number = Field(
+        description="that, relative to the root mean square of the true update; null if the true rule never moves the weight"
+    )
+    r2_visited: Number = Field(
+        description="fraction of its variance in those trials that is explained; null if it has no variance"
+    )
+    relative_spread: Number = Field(
+        None,
+        description="how far members of an ensemble differ, relative to their mean update; null if that never moves the weight",
+    )
+    weights_rmse: Number = Field(
+        description="root mean square error of the weights over all trials, logit per feature; null: not finite"
+    )
     parameters: Mapping[str, RecoveredParameter] = Field(description="parameters that the model shares with the mice's rule")
     history_gap: HistoryGap = Field(description="what the rule remembers of earlier trials")
     seconds: float = Field(description="that fitting took")
@@ -105,10 +132,12 @@ class RecoveryResults(BehaviorResults):
     """How mice perform, and how well models recover their rule."""
 
     models: Mapping[str, RecoveredModel] = Field(description="by the name under which it was fitted")
+    notes: list[str] = Field([], description="what failed, and why")
 
     def summary(self) -> str:
         """How the mice did, and the table of the models."""
-        return "\n".join([super().summary(), "", *text_table(*model_table(self.table()["models"], COLUMNS))])
+        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *self.flag_lines()]
+        return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
 
 
 class RecoveryStudy(CohortStudy):
@@ -122,13 +151,17 @@ class RecoveryStudy(CohortStudy):
         """Simulate, fit every model, and compare it with the truth."""
         rollout = self.rollout(folder, options)
         trials = Trials.from_rollout(rollout, self.inference.features)
-        fits = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+        fits, notes = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
 
         from twin.evaluation.recovery import recovery
 
         models = {name: recovery(fit, self.cohort, rollout, trials) | {"seconds": s} for name, (fit, s) in fits.items()}
-        results = RecoveryResults(**behavior(rollout), models=models, **self.head(folder))
         found = {name: fit for name, (fit, _) in fits.items()}
+        behaved = behavior(rollout)
+        scores = {name: fit.log_likelihood(trials).sum(axis=1) for name, fit in found.items()}
+        of_mice = fitted_rows(found, scores, trials.mask.sum(axis=1))
+        behaved["mice_table"] = with_fits(behaved["mice_table"], trials.ids, of_mice)
+        results = RecoveryResults(**behaved, models=models, notes=notes, **self.head(folder))
         return Done(results, partial(_page, folder.path, results, self.cohort, rollout, trials, found))
 
 
@@ -188,12 +221,13 @@ def _page(
     folder: Path, results: RecoveryResults, cohort: Cohort, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]
 ) -> None:
     from twin.report import page
+    from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
     updates = {"true": _true_update(cohort, rollout), **updates_of_first_mouse(fits)}
-    weights = {name: fit.weights(trials) for name, fit in fits.items()}
-    shown = Shown(results.table(), rollout, trials, weights, _true_weights(rollout, trials), updates)
+    shown = Shown(results.table(), rollout, trials, weights_of(fits, trials), _true_weights(rollout, trials), updates)
     sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", "")]
     if gaps := _remembering(results):
         sections.append(("Memory of past trials", _memory_text(gaps)))
-    page.write(folder, results.scenario, [*sections, ("Parameters", ""), ("Behaviour", "")], results.facts(), shown)
+    sections += [("Parameters", ""), ("Mice", mice_text(shown.results["mice_table"])), ("Behaviour", "")]
+    page.write(folder, results.scenario, sections, results.facts(), shown)

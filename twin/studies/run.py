@@ -21,6 +21,8 @@ def run(study: Study, out: Path, options: Options = DEFAULTS) -> Results:
     folder = RunFolder(out, to_toml(study))
     done = study.carry_out(folder, options)
     folder.write("results.json", json.dumps(done.results.table(), indent=1))
+    for name, text in done.results.files().items():
+        folder.write(name, text)
     done.page()
     folder.log(f"done in {folder.seconds:.1f} s")
     return done.results

@@ -79,3 +79,34 @@ def test_first_and_last_sessions_overlap_in_short_records():
 def test_results_are_plain_numbers():
     results = behavior(rollout(trials=3))  # some sessions have no easy trial
     assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+def test_every_mouse_has_a_row():
+    data = rollout()
+    correct = plain_performance(data, 0.5)
+    rows = behavior(data)["mice_table"]
+    assert [(row["id"], row["sessions"], row["trials"]) for row in rows] == [("m0", 8, 480), ("m1", 7, 420), ("m2", 6, 360)]
+    for m, row in enumerate(rows):
+        assert row["easy_performance_first3"] == pytest.approx(np.mean([correct[m, s] for s in range(3)]))
+        assert row["easy_performance_last3"] == pytest.approx(np.mean([correct[m, 7 - m - s] for s in range(3)]))
+        assert (row["status"], row["stage"]) == (None, 5)
+    assert {row["stage"] for row in behavior(rollout(staged=False))["mice_table"]} == {None}
+
+
+def test_curve_over_mice_counts_each_mouse_once():
+    data = rollout(mice=4, sessions=5)
+    curve = behavior(data)["psychometric_over_mice"]["last"]
+    last = data.session >= np.array([5, 4, 3, 2])[data.mouse] - 3
+    for level, n, mean in zip(np.unique(data.contrast), curve["mice"], curve["mean"], strict=True):
+        here = last & (data.contrast == level) & (data.choice >= 0)
+        of_mice = [data.choice[here & (data.mouse == m)].mean() for m in range(4)]
+        assert (n, mean) == (4, pytest.approx(np.mean(of_mice)))
+    assert curve["stages"] == {"1": 1, "2": 1, "3": 1, "4": 1}
+    assert list(curve["single_mice"]) == ["m0", "m1", "m2", "m3"]
+    assert behavior(rollout(mice=1))["psychometric_over_mice"]["last"]["ci95"] == [[None] * 9] * 2
+
+
+def test_a_median_of_few_mice_is_told():
+    assert behavior(rollout(mice=3, sessions=1))["learning_curve"]["least_mice"] == 3
+    assert behavior(rollout(mice=20, sessions=1, trials=9))["learning_curve"]["least_mice"] == 5
+    assert behavior(rollout(mice=80, sessions=1, trials=9))["learning_curve"]["least_mice"] == 8

@@ -68,3 +68,63 @@ def test_fit_of_a_real_mouse(real_mouse, tmp_path, capsys):
     assert scores["reinforce-baseline"] > scores["static-glm"] + 0.05
     assert scores["static-glm"] > scores["chance"] + 0.05
     assert results["models"]["reinforce-baseline"]["accuracy"] > 0.7
+
+
+HEADER = "subject,session,date,trial,contrast_left,contrast_right,choice,correct,probability_left,response_time"
+
+
+def table_of_mice(path, mice, trials=120):
+    """Mice by name, each (chooses, errs): a csv of two sessions."""
+    rng, lines = np.random.default_rng(3), [HEADER]
+    for name, (chooses, errs) in mice.items():
+        for trial in range(trials):
+            side, session = 2 * int(rng.integers(2)) - 1, 1 + trial * 2 // trials
+            choice = (side if rng.random() > errs else -side) if chooses else 0
+            stimulus = "0,0.5" if side > 0 else "0.5,0"
+            lines.append(f"{name},{session},2021-03-0{session},{trial},{stimulus},{choice},{int(choice == side)},0.5,1")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_mouse_without_choices_is_named_and_left_out(tmp_path, capsys):
+    data = table_of_mice(tmp_path / "mice.csv", {"m1": (True, 0.2), "m3": (False, 0.0)})
+    assert main(["fit", str(data), "--model", "reinforce", "--out", str(tmp_path / "run")]) == 0
+    assert "note: mouse 'm3' made no choice; it is left out of the fits" in capsys.readouterr().out
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["notes"] == ["mouse 'm3' made no choice; it is left out of the fits"]
+    one, three = results["mice_table"]
+    assert set(one["fits"]) == {"static-glm", "reinforce"} and "fits" not in three
+    assert load_fit(tmp_path / "run/fits/reinforce").ids == ("m1",)
+    nobody = table_of_mice(tmp_path / "nobody.csv", {"m3": (False, 0.0)})
+    assert main(["fit", str(nobody), "--model", "reinforce", "--out", str(tmp_path / "none")]) == 2
+    assert "none of its 1 mice made a choice; there is nothing to fit" in capsys.readouterr().err
+
+
+def test_every_model_of_a_perfect_mouse_ends_with_a_report(tmp_path):
+    data = table_of_mice(tmp_path / "perfect.csv", {"m1": (True, 0.0)}, trials=100)
+    models = ["static-glm", "reinforce", "random-walk"]
+    chosen = [part for model in models for part in ("--model", model)]
+    assert main(["fit", str(data), *chosen, "--out", str(tmp_path / "run")]) == 0
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert set(results["models"]) == {"chance", *models} and (tmp_path / "run/report.html").is_file()
+    (row,) = results["mice_table"]
+    for model in models:
+        flags = {p["flag"] for p in row["fits"][model]["parameters"].values()}
+        assert flags - {None}, model
+
+
+def test_rows_of_mice_are_in_page_and_csv(finished):
+    _, folder, results = finished("fit")
+    page, lines = (folder / "report.html").read_text(), (folder / "mice.csv").read_text().splitlines()
+    assert len(lines) == 1 + results.mice == 1 + len(results.mice_table)
+    columns = lines[0].split(",")
+    fit = load_fit(folder / "fits/reinforce-baseline")
+    for m, (row, line) in enumerate(zip(results.mice_table, lines[1:], strict=True)):
+        cells = dict(zip(columns, line.split(","), strict=True))
+        rate = row.fits["reinforce-baseline"].parameters["rate"]
+        assert rate.estimate == fit.parameters()["rate"].values[m] == float(cells["reinforce-baseline.rate.estimate"])
+        static = row.fits["static-glm"].ll_per_trial
+        assert row.fits["reinforce-baseline"].minus_static == pytest.approx(
+            row.fits["reinforce-baseline"].ll_per_trial - static
+        )
+        assert f"<td>{row.id}</td>" in page

@@ -10,11 +10,13 @@ import sys
 
 import pytest
 from pydantic import ValidationError
+from rollouts import rollout
 
 import twin.studies
 from twin.cli import main
+from twin.evaluation.performance import behavior
 from twin.studies import kinds
-from twin.studies.results import BehaviorResults, Psychometric, Record, Spread
+from twin.studies.results import BehaviorResults, Record, Spread
 from twin.studies.run import run
 from twin.studies.scenario import load
 from twin.studies.study import Options
@@ -149,21 +151,40 @@ def test_what_is_not_defined_is_null():
         Spread(mean=1.0, sd=1.0, medain=2.0)
 
 
-def test_summary_of_mice_without_a_curve():
+def declared_tables():
+    declared, waiting = set(), [Record]
+    while waiting:
+        table = waiting.pop()
+        declared.add(table)
+        waiting += table.__subclasses__()
+    return sorted(declared, key=lambda table: table.__name__)
+
+
+def test_every_null_has_its_reason():
+    """A key that may be null says when in its description, or has a `reason` beside it that says why."""
+    for table in declared_tables():
+        for name, field in table.model_fields.items():
+            nullable = "None" in str(field.annotation) or any("BeforeValidator" in str(m) for m in field.metadata)
+            if nullable and name != "reason":
+                told = "null" in field.description or "null" in (table.__doc__ or "")
+                assert told, f"{table.__name__}.{name}: {field.description}"
+
+
+def behaved(data):
     class Behaved(BehaviorResults):
         pass
 
-    results = Behaved(
-        **{"kind": "k", "scenario": "s", "seed": 1, "versions": {}, "seconds": 1.0, "mice": 1, "trials": 2},
-        trials_per_session=Spread(mean=2.0, sd=0.0),
-        easy_performance_first3=None,
-        easy_performance_last3=0.5,
-        psychometric=Psychometric(threshold=float("nan"), bias=-1.25, lapse_low=0.0, lapse_high=0.5),
-        sessions_to_stage={},
-    )
-    assert "correct: - in the first three sessions, 0.5000 in the last" in results.summary()
-    assert "threshold - % contrast, bias -1.2 %, lapses 0.000 and 0.500" in results.summary()
-    assert "threshold -, bias -1.25," in results.facts()["Psychometric fit, last three sessions"]
+    head = {"kind": "k", "scenario": "s", "seed": 1, "versions": {}, "seconds": 1.0}
+    return Behaved(**head, **behavior(data))
+
+
+def test_summary_of_mice_without_a_curve():
+    results = behaved(rollout(mice=1, sessions=2, contrasts=(-0.25, 0.25)))
+    assert "no rising curve: 2 of the 4 contrasts that a fit needs" in results.summary()
+    assert results.psychometric is None
+    several = behaved(rollout(mice=2, sessions=2))
+    assert "choices of all 2 mice pooled: threshold" in several.summary()
+    assert "choices of all 2 mice pooled" in several.facts()["Psychometric curve, last three sessions"]
 
 
 def test_unknown_engine_is_refused():

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from twin.evaluation.intervals import wilson
 from twin.evaluation.psychometric.kernels import fit_counts
 from twin.evaluation.psychometric.likelihood import curve
+from twin.evaluation.psychometric.starts import WIDEST
 from twin.evaluation.session_summary import ALL_TRIALS, SessionSummary
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 FIT_LEVELS = 4  # a curve of four parameters needs as many contrasts
 NOT_RISING = "no rising curve"
 NOT_ON_SLOPE = "no contrast on the slope"
+AT_BOUND = 1e-3  # of the width between its bounds: an estimate as near as that is at its bound
 SLOPE = 1.5  # thresholds from the bias: within them a contrast lies on the slope
 
 
@@ -80,7 +82,7 @@ def describe_choices(summary: SessionSummary, sessions: npt.NDArray[np.int64]) -
     seen = n > 0
     levels, n, right = summary.levels[seen], n[seen], right[seen]
     p = right / n
-    fit, reason = _judged_fit(levels, n, p)
+    fit, reason = judged_fit(levels, n, p)
     columns = {"levels": levels, "choices": n, "right": right, "p": p}
     return {
         **{name: column.tolist() for name, column in columns.items()},
@@ -90,12 +92,22 @@ def describe_choices(summary: SessionSummary, sessions: npt.NDArray[np.int64]) -
     }
 
 
-def _judged_fit(levels: Floats, n: npt.NDArray[np.int64], p: Floats) -> tuple[Psychometric | None, str | None]:
-    """The curve, unless there is none, and what is wrong with it."""
+def judged_fit(levels: Floats, n: npt.NDArray[np.int64], p: Floats) -> tuple[Psychometric | None, str | None]:
+    """The curve through choices at some levels (L,), unless there is none, and what is wrong with it."""
     if len(levels) < FIT_LEVELS:
         return None, f"{NOT_RISING}: {len(levels)} of the {FIT_LEVELS} contrasts that a fit needs"
     fit = fit_psychometric(levels, n, p)
     if fit.lapse_low + fit.lapse_high >= 1.0:
         return None, NOT_RISING
     on_slope = np.abs(levels - fit.bias).min() < SLOPE * fit.threshold
-    return fit, None if on_slope else NOT_ON_SLOPE
+    return fit, _bound_reached(fit, levels) if on_slope else NOT_ON_SLOPE
+
+
+def _bound_reached(fit: Psychometric, levels: Floats) -> str | None:
+    """Which bound a curve ends at, if it does: what is there is no estimate, the data favour what lies beyond."""
+    if fit.threshold >= (1.0 - AT_BOUND) * WIDEST:
+        return f"threshold at its bound of {WIDEST:.0f} %"
+    low, high = float(levels[0]), float(levels[-1])
+    if min(fit.bias - low, high - fit.bias) <= AT_BOUND * (high - low):
+        return f"bias at its bound, the outermost contrast of {low if fit.bias < 0.5 * (low + high) else high:+.0f} %"
+    return None

@@ -39,23 +39,26 @@ def draw_differences(designs: Sequence[str], comparisons: Sequence[Mapping[str, 
     """What each design costs each mouse, in sessions more than under the first design; mean with its 95 % interval.
 
     `comparisons` as `compare_designs` gives them. Bars are shares of mice, the same scale in every row; the bar of mice without
-    a difference is left out and its share printed.
+    a difference is hatched.
     """
     first, *others = designs
     rows = {name: _minus_first(comparisons, name, first) for name in others}
     reach = _reach(list(rows.values()))
     bars = {name: _bars(row, reach) for name, row in rows.items()}
-    tallest = max(float(share.max(initial=0.0)) for _, share in bars.values())
+    tallest = max(float(share.max()) for _, share in bars.values())
     words = (
         f"Sessions more than under {first}, mouse by mouse, until the status or session {horizon}; bars are shares of mice "
-        f"(the tallest {100 * tallest:.0f} %, the end ones with all beyond), points means with 95 % bootstrap intervals."
+        f"(the tallest {100 * tallest:.0f} %, hatched without a difference, the end ones with all beyond), points means with "
+        "95 % bootstrap intervals."
     )
     canvas = new_figure(8.5, 1.2 + 0.95 * len(others), words)
     ax = canvas.subplots()
     for i, (name, row) in enumerate(rows.items()):
         at, share = bars[name]
         base, colour = len(others) - 1 - i, SERIES_COLOURS[(i + 1) % len(SERIES_COLOURS)]
-        ax.bar(at, share * (HEIGHT / (tallest or 1.0)), 0.8, bottom=base, color=colour, alpha=0.45)
+        drawn = ax.bar(at, share * (HEIGHT / tallest), 0.8, bottom=base, color=colour, alpha=0.45)
+        for bar in np.array(drawn.patches)[at == 0]:
+            bar.set(hatch="////", edgecolor="white")
         _draw_mean(ax, row, base, colour)
     ax.axvline(0.0, color=BLACK, lw=0.8, ls=":", zorder=0)
     ax.set_yticks(np.arange(len(others)) + HEIGHT / 2, list(reversed(others)))
@@ -91,7 +94,6 @@ def _reach(rows: Sequence[Difference]) -> int:
 
 
 def _bars(row: Difference, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Differences other than 0 and the share of mice with each; those beyond `reach` are counted at its end."""
+    """Differences and the share of mice with each; those beyond `reach` are counted at its end."""
     at, where = np.unique(np.clip(row.sessions, -reach, reach), return_inverse=True)
-    share = np.bincount(where, row.share)
-    return at[at != 0], share[at != 0]
+    return at, np.bincount(where, row.share)

@@ -35,7 +35,8 @@ def draw_learning(learning: Mapping[str, Any], stages: Mapping[str, list[float]]
     rows = 2 if stages else 1
     words = "Fraction correct on easy trials by session; no-gos count as errors."
     if mice > 1:
-        words += " Median and quartiles at a session are of the mice that had it, whose number stands above."
+        words += " Median and quartiles at a session are of the mice that had it, whose number stands above; medians of few are"
+        words += " dotted."
     canvas = new_figure(8, 5.6 if stages else 3.4, words)
     axes = canvas.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=[3, 2][:rows])[:, 0]
     contrast, sessions = learning["easy_contrast"], len(learning["mice"])
@@ -66,10 +67,16 @@ def _draw_many(ax: Axes, learning: Mapping[str, Any], mice: int) -> None:
         label = "_" if i else f"single mice ({len(some)} of {mice})"
         ax.plot(*_by_session(correct), color=GREY, lw=0.6, alpha=0.6, marker="." if len(correct) == 1 else "", label=label)
     session, median = _by_session(learning["median"])
-    known = np.isfinite(median)
-    low, high = (np.array(limit, float)[known] for limit in learning["quartiles"])
-    ax.fill_between(session[known], low, high, color=BLUE, alpha=0.25, lw=0, label="interquartile range")
-    ax.plot(session[known], median[known], color=BLUE, marker=_marker(median), ms=4, label="median over mice")
+    enough = np.array(learning["mice"]) >= learning["least_mice"]
+    low, high = (np.where(enough, np.array(limit, float), np.nan) for limit in learning["quartiles"])
+    ax.fill_between(session, low, high, color=BLUE, alpha=0.25, lw=0, label="interquartile range")
+    look: Any = {"color": BLUE, "marker": _marker(median), "ms": 4}
+    ax.plot(session, np.where(enough, median, np.nan), label="median over mice", **look)
+    if not enough.all():
+        few = ~enough
+        few[:-1] |= ~enough[1:]  # joined to the last session with enough of them
+        few[1:] |= ~enough[:-1]
+        ax.plot(session, np.where(few, median, np.nan), ls=":", label=f"of fewer than {learning['least_mice']} mice", **look)
 
 
 def _count_mice(ax: Axes, mice: list[int]) -> None:

@@ -15,6 +15,7 @@ from twin.report.figures import figure
 from twin.report.shown import Shown, Update
 from twin.report.style import BLACK, BLUE, GREY, VERMILLION, new_figure
 
+STRAY = 5.0  # times the usual largest update: a rule whose own is larger does not set the scale of the others
 CELLS = 60  # along either side of a map; even, so that no cell is centred on a zero stimulus
 
 
@@ -32,7 +33,8 @@ def update(shown: Shown) -> Figure | None:
         return None
     low, high = np.nanpercentile(np.concatenate(known)[..., trials.features.index(stimulus)], [1, 99])
     floor, ceiling = float(np.floor(low)), float(np.ceil(high))
-    return draw_updates(shown.updates, trials.features, (floor, max(ceiling, floor + 1.0)), mouse=trials.ids[0])
+    mouse = trials.ids[0] if len(trials.ids) == 1 else f"{trials.ids[0]}, the first of {len(trials.ids)},"
+    return draw_updates(shown.updates, trials.features, (floor, max(ceiling, floor + 1.0)), mouse=mouse)
 
 
 def draw_updates(
@@ -44,14 +46,17 @@ def draw_updates(
 ) -> Figure:
     """Update of the stimulus weight over stimulus and stimulus weight at bias weight 0, per rule ('true' first) and choice.
 
-    The reward is 1 if the choice agrees with the sign of the stimulus. Raises ValueError without a stimulus or a bias feature.
+    The reward is 1 if the choice agrees with the sign of the stimulus. The scale is the same in all panels (`scale_of`). Models
+    that move no weight have no panels, only a place in the caption. Raises ValueError without a stimulus or a bias feature.
     """
-    grid = update_grid(updates, features, weight_range, stimulus_range)
+    grid, still = _moving(update_grid(updates, features, weight_range, stimulus_range))
     whose = f" of mouse {mouse}" if mouse else ""
     words = f"Change of the stimulus weight{whose} in one trial, by stimulus, stimulus weight and choice; bias weight 0."
-    canvas = new_figure(9.5, 1.6 + 2.0 * len(updates), words)
-    axes = canvas.subplots(len(updates), 3, sharex=True, squeeze=False)
-    top = float(np.abs(list(grid.maps.values())).max()) or 1.0
+    words += f" No trial changes it under {', '.join(still)}." if still else ""
+    top, beyond = scale_of(grid.maps)
+    words += f" Darkest colours: {top:.2g} and more, on either side." if beyond else ""
+    canvas = new_figure(9.5, 1.6 + 2.0 * len(grid.maps), words)
+    axes = canvas.subplots(len(grid.maps), 3, sharex=True, squeeze=False)
     scale: Any = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "origin": "lower", "aspect": "auto"}
     for row, (name, pair) in zip(axes, grid.maps.items(), strict=True):
         for ax, change, side in zip(row, pair, ("right", "left"), strict=False):
@@ -60,7 +65,7 @@ def draw_updates(
         row[0].set_ylabel("stimulus weight\n(logit per unit)")
         row[1].tick_params(labelleft=False)
         _draw_slices(row[2], grid, name)
-    _label_maps(axes)
+    _label_maps(axes, top)
     label = "change of stimulus weight (logit per unit, per trial)"
     bar = canvas.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.7, aspect=40, pad=0.03, label=label)
     bar.locator = MaxNLocator(5)
@@ -79,8 +84,8 @@ def _draw_slices(ax: Axes, grid: UpdateGrid, name: str) -> None:
     ax.set_title(f"{name}: at weight {grid.weight:.3g}")
 
 
-def _label_maps(axes: np.ndarray) -> None:
-    limits = np.array([ax.get_ylim() for ax in axes[:, 2]])
+def _label_maps(axes: np.ndarray, top: float) -> None:
+    limits = np.clip([ax.get_ylim() for ax in axes[:, 2]], -1.1 * top, 1.1 * top)
     for ax in axes[:, 2]:
         ax.set(ylim=(limits.min(), limits.max()), ylabel="change per trial\n(logit per unit)")
     for ax in axes[-1]:
@@ -102,6 +107,28 @@ class UpdateGrid(NamedTuple):
     weight: float  # where the slices are
     maps: dict[str, np.ndarray]  # (2, CELLS, CELLS): after right, after left choices; rows are stimulus weights
     slices: dict[str, np.ndarray]  # (2, CELLS): after correct, after incorrect choices
+
+
+def _moving(grid: UpdateGrid) -> tuple[UpdateGrid, list[str]]:
+    """The grid without the rules that change nothing anywhere, and their names; all of it if none changes anything."""
+    still = [name for name, maps in grid.maps.items() if not np.any(maps)]
+    if len(still) == len(grid.maps):
+        return grid, []
+    kept = [name for name in grid.maps if name not in still]
+    maps, slices = ({name: of[name] for name in kept} for of in (grid.maps, grid.slices))
+    return grid._replace(maps=maps, slices=slices), still
+
+
+def scale_of(maps: Mapping[str, np.ndarray]) -> tuple[float, bool]:
+    """The largest update that is shown in full, and whether there are larger ones.
+
+    It is the largest of any rule, strays left out: those whose own is more than STRAY times that of the true rule or, where the
+    truth is not known, of the usual model (the lower median).
+    """
+    tops = {name: float(np.abs(changes).max()) for name, changes in maps.items()}
+    usual = tops.get("true", 0.0) or sorted(tops.values())[(len(tops) - 1) // 2]
+    top = max(size for size in tops.values() if size <= STRAY * usual) or 1.0
+    return top, max(tops.values()) > top
 
 
 def update_grid(

@@ -8,7 +8,7 @@ from rollouts import rollout
 from scipy.optimize import fmin
 from scipy.special import erf
 
-from twin.evaluation.psychometric.curve import describe_choices, fit_psychometric, psychometric
+from twin.evaluation.psychometric.curve import describe_choices, fit_psychometric, judged_fit, psychometric
 from twin.evaluation.session_summary import summarise_rollout, summarise_sessions
 
 FULL = np.array([-100, -50, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 50, 100])
@@ -153,3 +153,17 @@ def test_what_a_curve_does_not_determine_is_said(truth, reason, fitted):
 def test_errors_say_what_was_given_and_expected():
     with pytest.raises(ValueError, match=r"\(2,\), \(3,\), \(3,\); give the same \(L,\)"):
         fit_psychometric([0, 1], [1, 1, 1], [0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("truth", "reason"),
+    [
+        ((0, 150, 0, 0), "threshold at its bound of 100 %"),
+        ((140, 60, 0, 0), "bias at its bound, the outermost contrast of +100 %"),
+        ((-140, 60, 0, 0), "bias at its bound, the outermost contrast of -100 %"),
+        ((5, 20, 0.05, 0.1), None),
+    ],
+)
+def test_a_parameter_at_its_bound_is_no_estimate(truth, reason):
+    fit, found = judged_fit(FULL, np.full(FULL.size, 400), psychometric(FULL, *truth))
+    assert fit is not None and found == reason

@@ -25,7 +25,14 @@ def test_mice_median_and_stages():
             correct[m, s] = data.reward[easy].mean()
     x, median = drawn(top, "median")
     assert x.tolist() == list(range(1, 9))
-    assert median == pytest.approx(np.nanmedian(correct, axis=0))
+    expected = np.nanmedian(correct, axis=0)
+    assert median[:6] == pytest.approx(expected[:6])  # of all three mice; from then on of survivors
+    assert np.isnan(median[6:]).all()
+    survivors = drawn(top, "of fewer than 3 mice")[1]
+    assert np.isnan(survivors[:5]).all()
+    assert survivors[5:] == pytest.approx(expected[5:])
+    (dotted,) = [line for line in top.lines if str(line.get_label()).startswith("of fewer")]
+    assert dotted.get_linestyle() == ":"
     assert drawn(top, "single mice (3 of 3)")[1] == pytest.approx(correct[0])
     assert "|contrast| ≥ 50 %" in top.get_ylabel()
     assert stages.get_xlabel() == "session"

@@ -10,6 +10,8 @@ from rollouts import FULL, rollout
 from twin.evaluation.performance import behavior
 from twin.evaluation.psychometric.curve import psychometric
 from twin.report.figures.psychometric import draw_curves
+from twin.report.figures.psychometric import psychometric as psychometric_figure
+from twin.report.shown import Shown
 
 
 def test_points_and_curves_are_those_of_the_results():
@@ -47,3 +49,20 @@ def test_no_threshold_where_the_data_have_none(contrasts, truth, expected, curve
     assert text.startswith("all sessions")
     assert expected in text and "threshold 1" not in text
     assert sum(len(line.get_xdata()) > len(contrasts) for line in ax.lines) == curves
+
+
+def test_mice_are_averaged_not_pooled():
+    results = json.loads(json.dumps(behavior(rollout())))
+    curves = results["psychometric_over_mice"]
+    ax = psychometric_figure(Shown(results)).axes[0]
+    for container, text, end in zip(ax.containers, legend(ax), ("first", "last"), strict=True):
+        assert container.lines[0].get_ydata().tolist() == curves[end]["mean"]
+        (bars,) = container.lines[2]
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        assert ends == pytest.approx(np.transpose(curves[end]["ci95"]))
+        assert text.startswith(f"{end} 3 sessions\n3 mice\nstage at the end: ")
+        assert f"threshold {curves[end]['threshold']['median']:.1f} [" in text
+    single = [line for line in ax.lines if line.get_linewidth() == 0.5]
+    assert len(single) == 6
+    one = psychometric_figure(Shown(behavior(rollout(mice=1))))
+    assert "95 % Wilson" in one.get_label()

@@ -5,7 +5,7 @@ import pytest
 from rollouts import rollout
 
 from twin.data.trials import Trials
-from twin.report.figures.updates import draw_updates, update
+from twin.report.figures.updates import draw_updates, scale_of, update
 from twin.report.shown import Shown
 
 
@@ -70,3 +70,15 @@ def test_no_map_without_updates_or_features():
     assert update(Shown({}, None, trials, {}, None, updates)) is None
     assert update(Shown({}, None, no_bias, {"m": np.ones(no_bias.x.shape)}, None, updates)) is None
     assert update(Shown({})) is None
+
+
+def test_scale_is_not_set_by_a_rule_that_strays_nor_by_one_that_does_not_learn():
+    maps = {"true": np.array([0.1]), "a": np.array([0.3]), "wild": np.array([-9.0]), "none": np.array([0.0])}
+    assert scale_of(maps) == (0.3, True)
+    del maps["true"], maps["none"]
+    assert scale_of(maps) == (0.3, True)
+    assert scale_of({"a": np.array([0.3]), "b": np.array([0.5])}) == (0.5, False)
+    assert scale_of({"a": np.array([0.0])}) == (1.0, False)
+    figure = draw_updates({"m": rule(0.1), "random-walk": rule(0.0)}, ("stimulus", "bias"), (0.0, 2.0))
+    assert len([ax for ax in figure.axes if ax.images]) == 2
+    assert "No trial changes it under random-walk" in figure.get_label()

@@ -6,7 +6,8 @@ from drawings import drawn
 from rollouts import rollout
 
 from twin.data.trials import Trials
-from twin.report.figures.weights import draw_weights
+from twin.report.figures.weights import draw_weights, weights
+from twin.report.shown import Shown
 
 
 def test_weights_stop_at_the_last_trial():
@@ -25,3 +26,17 @@ def test_weights_stop_at_the_last_trial():
         boundaries = [line.get_xdata()[0] for line in ax.lines if list(line.get_ydata()) == [0, 1]]
         assert boundaries == [60.5]
     assert figure.axes[-1].get_xlabel() == "trial"
+
+
+def test_several_mice_are_drawn_where_there_are_several():
+    trials = Trials.from_rollout(rollout(mice=9, sessions=10, trials=12))
+    values = np.random.default_rng(0).normal(size=trials.x.shape)
+    figure = weights(Shown({}, None, trials, {"a": values}))
+    rows = [figure.axes[i : i + 2] for i in range(0, len(figure.axes), 2)]
+    assert [row[0].get_ylabel() for row in rows] == ["m0", "m1", "m3", "m4", "m6", "m8"]
+    for row in rows:
+        mouse = trials.ids.index(row[0].get_ylabel())
+        for k, ax in enumerate(row):
+            assert drawn(ax, "a")[1] == pytest.approx(values[mouse, : trials.lengths[mouse], k])
+    assert "6 of 9 mice" in figure.get_label()
+    assert len(weights(Shown({}, None, trials.of_mice([4]), {"a": values[[4]]})).axes) == 2
