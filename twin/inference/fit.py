@@ -46,6 +46,10 @@ class Fit(ABC):
     settings: dict[str, Any]
     data_hash: str  # `Trials.content_hash` of what it was fitted to; empty if that is not known
 
+    def __repr__(self) -> str:
+        """Its model, mice and features; `parameters` and `card` tell all of it."""
+        return f"<{type(self).__name__} of {self.model!r} to {len(self.ids)} mice: {', '.join(self.features)}>"
+
     @property
     @abstractmethod
     def features(self) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AllowInfNan, Field, model_validator
 
 from agents.neural.settings import NetworkSettings, TinyRNNSettings, TransformerSettings
 from agents.rules import RULES
@@ -12,6 +12,7 @@ from envs.names import suggest
 from envs.table import Table
 
 Strategy = Literal["auto", "loop", "fused"]
+Bound = Annotated[float, AllowInfNan()]
 DEFAULT_STEPS = 800  # of the optimiser
 LEAST_PATIENCE = 25  # epochs
 
@@ -21,7 +22,7 @@ class RuleSettings(Table):
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
-    bounds: dict[str, tuple[float, float]] = Field({}, description="narrower bounds of parameters that are fitted")
+    bounds: dict[str, tuple[Bound, Bound]] = Field({}, description="narrower bounds of parameters that are fitted")
     population: bool = Field(False, description="fit every mouse as one of a population, not alone")
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 
@@ -103,8 +104,15 @@ SETTINGS: dict[str, type[Table]] = {
 }
 
 
+def models() -> tuple[str, ...]:
+    """Every model that can be fitted; a rule that was registered after this module was loaded is one."""
+    return tuple(dict.fromkeys([*SETTINGS, *(name for name in RULES if name != "static")]))
+
+
 def find_settings(model: str) -> type[Table]:
     """The settings of a model. Raises ValueError naming the nearest known model."""
-    if model not in SETTINGS:
-        raise ValueError(suggest("model", model, SETTINGS))
-    return SETTINGS[model]
+    if model == "static":
+        raise ValueError("model 'static': the fit of the rule without learning is called 'static-glm', a Bernoulli GLM")
+    if model not in models():
+        raise ValueError(suggest("model", model, models()))
+    return SETTINGS.get(model, RuleSettings)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.draws import mouse_keys
-from envs.protocols import Protocol, load_protocol
+from envs.protocols import ProtocolLike, find_protocol
 from envs.task.session import new_mice
 from twin.data.rollout import Rollout
 from twin.replay.kernels import Recorded, replay_mouse
@@ -51,14 +51,14 @@ class Replay:
         return (total[sessions.stop] - total[sessions.start]) / (sessions.stop - sessions.start)
 
 
-def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay:
+def replay(rollout: Rollout, protocol: ProtocolLike, stage: int = 0) -> Replay:
     """Recorded trials (contrast, side, choice, probability_left, session) through a protocol, from a mouse's first day on.
 
     `stage` is the one it begins in. Simulated trials agree throughout with the protocol they were simulated under. With
     blocks, P(left) may change whenever a block is as long as blocks can be. Raises ValueError for a protocol with
     contingencies, whose trials follow from no rule that could be checked.
     """
-    protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
+    protocol = find_protocol(protocol)
     if any(s.contingencies for s in protocol.stages):
         raise ValueError(f"protocol {protocol.name!r} shows trials from a table, in any order; there is nothing to replay")
     n = len(rollout)
@@ -75,14 +75,15 @@ def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay
     return Replay(stages, repeats, agrees[0], agrees[1], agrees[2], rig, rollout)
 
 
-def agreement(rollout: Rollout, protocols: Sequence[Protocol]) -> tuple[list[str], list[list[str]]]:
+def agreement(rollout: Rollout, protocols: Sequence[ProtocolLike]) -> tuple[list[str], list[list[str]]]:
     """Which sessions followed which protocol: header and rows of a table, one row per session.
 
     A row has the fraction of trials that agree with each protocol, and the protocols that agree best. The stage is
     carried from session to session, so a record should begin with the mouse's first day of training.
     """
-    fractions = np.array([replay(rollout, protocol).by_session for protocol in protocols])
-    names = [protocol.name for protocol in protocols]
+    found = [find_protocol(protocol) for protocol in protocols]
+    fractions = np.array([replay(rollout, protocol).by_session for protocol in found])
+    names = [protocol.name for protocol in found]
     s = rollout.sessions
     rows = []
     for i, shares in enumerate(fractions.T):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.rules import Rule
-from envs.protocols import Protocol, load_protocol
+from envs.protocols import ProtocolLike, find_protocol
 from envs.task.session import sessions_done
 from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS, Rollout
@@ -30,7 +30,7 @@ Driver = Literal["auto", "fused", "stepped"]
 
 def simulate(
     cohort: Cohort,
-    protocol: Protocol | str = "ibl-documented",
+    protocol: ProtocolLike = "ibl-documented",
     *,
     trials: int | None = None,
     sessions: int | None = None,
@@ -71,7 +71,7 @@ class Simulation:
     def __init__(
         self,
         cohort: Cohort,
-        protocol: Protocol | str,
+        protocol: ProtocolLike,
         seed: int = 1,
         *,
         mice: range | None = None,
@@ -85,7 +85,7 @@ class Simulation:
             raise ValueError(f"rule {cohort.rule!r} is neural: use driver='stepped' (or 'auto')")
         if state is not None and mice is not None:
             raise ValueError(f"mice = {mice} and a state: give one of them; `state.take` picks some of its mice")
-        protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
+        protocol = find_protocol(protocol)
         if state is not None:
             check_state(state, cohort, protocol)
         self.cohort = cohort
@@ -123,11 +123,12 @@ class Simulation:
         protocol = self.protocols[-1].record[0]
         self.sessions = np.array([sessions_done(protocol, mouse) for mouse in self._state.rig], np.int64)
 
-    def change_protocol(self, protocol: Protocol, who: np.ndarray) -> None:
+    def change_protocol(self, protocol: ProtocolLike, who: np.ndarray) -> None:
         """From the next session on, all that train are under another protocol; `who`: the mice that will be (`move_mice`).
 
         The mice left out must not be trained any more.
         """
+        protocol = find_protocol(protocol)
         self.protocols.append(protocol)
         self._state.put(who, move_mice(self._state.take(who), self.layout, protocol))
 

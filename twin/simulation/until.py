@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs.protocols import Protocol, load_protocol
+from envs.protocols import Protocol, ProtocolLike, find_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.engine import Engine
@@ -31,14 +31,14 @@ from twin.simulation.simulation import Driver, Simulation
 class Phase(NamedTuple):
     """Training under one protocol until a status is reached, for at most `horizon` sessions."""
 
-    protocol: Protocol | str
+    protocol: ProtocolLike
     until: Status | str
     horizon: int
 
 
 def simulate_until(
     cohort: Cohort,
-    protocol: Protocol | str = "ibl-documented",
+    protocol: ProtocolLike = "ibl-documented",
     *,
     until: Status | str,
     horizon: int,
@@ -72,7 +72,7 @@ def simulate_until(
 
 def _resolved(phase: Phase) -> tuple[Protocol, Status, int]:
     """A phase's protocol, target and horizon. Raises ValueError for what cannot be."""
-    protocol = load_protocol(phase.protocol) if isinstance(phase.protocol, str) else phase.protocol
+    protocol = find_protocol(phase.protocol)
     if phase.horizon < 1:
         raise ValueError(f"horizon = {phase.horizon}: expected at least one session")
     label = phase.until.label if isinstance(phase.until, Status) else phase.until

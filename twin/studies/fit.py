@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo
 
+from envs.names import shown
 from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.store import versions
@@ -72,7 +73,10 @@ def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
         return path
     here = Path(path)
     folder = (info.context or {}).get("folder", Path())
-    return (here if here.exists() else folder / here).resolve()
+    try:
+        return (here if here.exists() else folder / here).resolve()
+    except OSError as error:
+        raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
 
 
 class FitStudy(Study):
