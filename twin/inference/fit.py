@@ -146,7 +146,8 @@ class Fit(ABC):
 
 def single_update(agents: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """Change of the weights (N, K) of N mice that remember nothing, by one trial each; `agents` have `init` and `learn`."""
-    p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
+    with np.errstate(over="ignore"):  # a logit of less than -709: p is 0
+        p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
     after = agents.learn(agents.init(len(w)), x, choice[:, None].astype(float), reward[:, None].astype(float), p_right)
     return np.asarray(after.weights).astype(float) - w
 

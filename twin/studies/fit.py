@@ -124,8 +124,12 @@ def fit_models(
 ) -> dict[str, tuple[Fit, float]]:
     """Every model's fit and the seconds it took, from the folder or fitted to the trials.
 
-    `known` are the mice's first weights (M, K), which only simulated mice tell.
+    `known` are the mice's first weights (M, K), which only simulated mice tell. Raises ValueError if no mouse makes a choice.
     """
+    if not trials.mask.any():
+        raise ValueError(
+            f"none of {len(trials.ids)} mice makes a choice in {int(trials.lengths.sum())} trials; models are fitted to choices"
+        )
     from twin.inference.card import load_fit, read_card
     from twin.inference.fit import fit
 
