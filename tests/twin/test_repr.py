@@ -13,7 +13,7 @@ def test_reprs_are_a_line(small):
     cohort, rollout, trials = small
     state = Simulation(cohort, "ibl-2019").state
     assert repr(rollout).startswith("<Rollout of 4 mice, ")
-    assert repr(trials).endswith("(%d with a choice): stimulus, bias>" % trials.mask.sum())
+    assert repr(trials).endswith(f"({trials.mask.sum()} with a choice): stimulus, bias>")
     assert repr(cohort) == "<Cohort of 4 mice: rule 'reinforce-baseline' on stimulus, bias, rate, baseline given>"
     assert repr(fit(trials.first(50), "static-glm")) == "<RuleFit of 'static-glm' to 4 mice: stimulus, bias>"
     assert repr(load("quickstart")) == "<RecoveryStudy 'quickstart', seed 1>"

@@ -11,7 +11,8 @@ from typing import Any
 
 import tomli_w
 
-from envs.names import nearest, suggest
+from envs.names import LONGEST, nearest, shown, suggest
+from envs.table import LARGEST
 from twin.studies import kinds
 from twin.studies.changes import ScenarioError, apply_changes, read_toml
 from twin.studies.study import Study
@@ -59,6 +60,7 @@ def _find(path: Path) -> Path:
 
 def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
     """A study from its table; files that it names may lie in `folder`. Raises ScenarioError, which names the `source`."""
+    _check_numbers(table, source)
     kind = table.get("kind")
     if kind is None:
         raise ScenarioError(f"{source}: key 'kind' is missing; expected one of {', '.join(kinds())}")
@@ -70,6 +72,18 @@ def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
         return study.checked(keys, context={"folder": folder})
     except ValueError as error:
         raise ScenarioError(f"{source}: {error}") from None
+
+
+def _check_numbers(table: dict[str, Any], source: str) -> None:
+    """Raise ScenarioError for a whole number beyond the 64 bits of TOML: Python reads it, but cannot always write it out."""
+    inside: list[tuple[str, Any]] = list(table.items())
+    while inside:
+        path, value = inside.pop()
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ScenarioError(f"{source}: {shown(path)[1:-1]}: a whole number beyond 64 bits; expected a smaller one")
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            inside += [(f"{path}.{key}"[-LONGEST:], within) for key, within in items]
 
 
 def to_toml(study: Study) -> str:

@@ -104,15 +104,16 @@ class Inference(BaseModel):
             if name not in models() and "model" not in table:
                 raise ValueError(suggest("key", name, [*type(self).model_fields, *models()]))
             find_settings(self.model(name)).checked(self.settings(name), name)
-            if name not in self.models:
-                key = next(iter(table), "")
-                raise ValueError(
-                    f"{name}{key and '.'}{key} is set, but {name!r} is not among the models that are fitted: "
-                    f"{', '.join(self.models)}; add it to `models`, or take its settings out"
-                )
         for name in self.models:
             find_settings(self.model(name))
         self._check_names()
+        for name, table in (self.model_extra or {}).items():
+            if name not in self.models:
+                key = ".".join([name, *list(table)[:1]])
+                raise ValueError(
+                    f"{key} is set, but {name!r} is not among the models that are fitted: {', '.join(self.models)}; "
+                    f"add it to `models`, or take its settings out"
+                )
         return self
 
     def _check_names(self) -> None:
