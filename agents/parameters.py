@@ -97,7 +97,10 @@ class Normal(Table):
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
-        below, above = ndtr((low - self.mean) / self.sd), ndtr((high - self.mean) / self.sd)
+        with np.errstate(over="ignore"):
+            below, above = ndtr(np.subtract([low, high], self.mean) / self.sd)
+        if not below < above:
+            raise ValueError(f"normal of mean {self.mean:g} and sd {self.sd:g} has nothing within [{low:g}, {high:g}]")
         return np.clip(self.mean + self.sd * ndtri(below + u * (above - below)), low, high)
 
 
@@ -111,7 +114,10 @@ class LogNormal(Table):
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
         """Quantiles at `u` (mice,), within [low, high]."""
         log = Normal(distribution="normal", mean=math.log(self.median), sd=self.sigma)
-        return np.exp(log.sample(u, math.log(low) if low > 0 else -math.inf, math.log(high)))
+        if high <= 0:
+            raise ValueError(f"lognormal values are positive; expected some within [{low:g}, {high:g}]")
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(log.sample(u, math.log(low) if low > 0 else -math.inf, math.log(high)))
 
 
 class Uniform(Table):
@@ -135,7 +141,9 @@ class Choice(Table):
     values: tuple[Number, ...] = Field(min_length=1)
 
     def sample(self, u: np.ndarray, low: float, high: float) -> np.ndarray:
-        """One of the values for each `u` (mice,)."""
+        """One of the values for each `u` (mice,); all must lie within the parameter's bounds."""
+        if not low <= min(self.values) <= max(self.values) <= high:
+            raise ValueError(f"the values {list(self.values)} must all lie within [{low:g}, {high:g}]")
         return np.array(self.values)[np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)]
 
 

@@ -1,16 +1,30 @@
-"""What to say of a name nobody knows."""
+"""What to say of a name nobody knows, and of a value that is not what it should be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from reprlib import Repr
 
 SAME_INITIAL = 0.2  # added to the likeness of names with the same first letter: a typing mistake is seldom the first one
+LONGEST = 80  # characters of a value that an error shows
+
+_short = Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 4, LONGEST, LONGEST, LONGEST
+_short.maxdict = _short.maxlist = _short.maxtuple = 8
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: on one line and never long, however large or deeply nested it is."""
+    try:
+        return " ".join(_short.repr(value).split())
+    except ValueError:  # Python does not write out whole numbers of more than some thousand digits
+        return f"a value of type {type(value).__name__}"
 
 
 def nearest(name: object, known: Iterable[str], least: float = 0.0) -> str | None:
     """The known name most like the one given; None if none is at least so alike (0 to 1, and `SAME_INITIAL`)."""
-    given = str(name)
+    given = name[:LONGEST] if isinstance(name, str) else shown(name)
 
     def likeness(other: str) -> float:
         return SequenceMatcher(None, given, other).ratio() + SAME_INITIAL * (given[:1] == other[:1])
@@ -24,4 +38,4 @@ def suggest(kind: str, name: object, known: Iterable[str]) -> str:
     names = list(known)
     near = nearest(name, names)
     hint = f"; did you mean {near!r}?" if near else ""
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names)}"
+    return f"unknown {kind} {shown(name)}{hint} Known: {', '.join(names)}"

@@ -153,7 +153,7 @@ class Stage(Table):
 class Protocol(Table):
     """Everything the rig decides."""
 
-    name: str
+    name: str = Field(min_length=1, max_length=100)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
     coupled: bool = Field(True, description="does the wheel move the stimulus? If not (habituation), all trials are rewarded")
 
@@ -169,12 +169,14 @@ class Protocol(Table):
     scaled_contrast_check: bool = Field(False, description="defect of rig 8: contrasts are never found mastered")
     zero_contrast_left: bool = Field(False, description="defect of rig 8: zero contrast is always rewarded on the left")
 
-    session_trials: int = Field(571, ge=1, description="most trials of a session")
-    session_minutes: float = Field(0, ge=0, description="a session ends after so many minutes (0: no such rule)")
-    few_minutes: float = Field(0, ge=0, description="... or after so many if it has at most `few_trials` (0: no such rule)")
+    # When sessions end is not what a list of stages is about, so unless it is told they end as on the rigs of IBL
+    # (`envs.protocols.ibl_session`): two protocols that say nothing of it have the same sessions.
+    session_trials: int = Field(2000, ge=1, description="most trials of a session")
+    session_minutes: float = Field(90, ge=0, description="a session ends after so many minutes (0: no such rule)")
+    few_minutes: float = Field(45, ge=0, description="... or after so many if it has at most `few_trials` (0: no such rule)")
     few_trials: int = Field(400, ge=0, description="see `few_minutes` and `slow_factor`")
     slow_factor: float = Field(
-        0,
+        5,
         ge=0,
         description="... or, after `few_trials` trials and `slow_minutes`, once the median response time of the last 20 trials "
         "exceeds so many times that of the whole session (0: no such rule)",
@@ -235,6 +237,12 @@ class Protocol(Table):
     def record(self) -> np.ndarray:
         """The protocol as an array of one record, for compiled code."""
         return protocol_record(self)
+
+    def __repr__(self) -> str:
+        """Its name and size; `table` tells all of it."""
+        return f"<Protocol {self.name!r}: {len(self.stages)} stages, sessions of at most {self.session_trials} trials>"
+
+    __str__ = __repr__
 
     def table(self) -> dict[str, Any]:
         """The protocol as a plain table: what differs from the defaults, as TOML and JSON can hold it."""

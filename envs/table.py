@@ -10,16 +10,25 @@ import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from envs.names import suggest
+from envs.names import shown, suggest
+
+LARGEST = 2**63 - 1  # whole number that TOML, HDF5 and compiled code can hold
 
 
 class Table(BaseModel):
-    """A table with known keys, checked when it is made and never changed."""
+    """A table with known keys, checked when it is made and never changed. Its numbers are finite, its whole ones of 64 bits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _of_64_bits(cls, value: Any) -> Any:
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+            raise ValueError("a whole number beyond 64 bits; expected a smaller one")
+        return value
 
     @classmethod
     def checked(cls, table: Any, where: str = "", context: dict[str, Any] | None = None) -> Self:
@@ -40,7 +49,8 @@ def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> 
     """
     every = error.errors()
     inner = [one for one in every if not any(_is_inside(other["loc"], one["loc"]) for other in every)]
-    return "; ".join(_explain_one(model, one, [where] if where else []) for one in inner)
+    every_sentence = "; ".join(_explain_one(model, one, [where] if where else []) for one in inner)
+    return " ".join(every_sentence.split())  # a key may hold line ends
 
 
 def _is_inside(location: Sequence[Any], other: Sequence[Any]) -> bool:
@@ -63,8 +73,11 @@ def _explain_one(model: type[BaseModel], error: Any, above: list[str]) -> str:
     if error["type"] == "union_tag_invalid":
         name = error["ctx"]["discriminator"].strip("'")
         return f"{path}: {suggest(name, error['ctx']['tag'], _members(found))}"
+    if error["type"] == "union_tag_not_found":
+        name = error["ctx"]["discriminator"].strip("'")
+        return f"key '{path}.{name}' is missing; expected one of {', '.join(_members(found))}"
     text = str(error["msg"]).removeprefix("Value error, ")
-    given = f" (given: {error['input']!r})" if error["type"] not in ("value_error", "assertion_error") else ""
+    given = f" (given: {shown(error['input'])})" if error["type"] not in ("value_error", "assertion_error") else ""
     return f"{path}: {text[0].lower() + text[1:]}{given}" if path else text
 
 

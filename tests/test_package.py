@@ -20,6 +20,10 @@ def test_public_names_exist(name):
     assert getattr(twin, name) is not None
 
 
+def test_dir_shows_the_public_names():
+    assert dir(twin) == sorted([*twin.__all__, "__version__"])
+
+
 def test_unknown_name_says_what_there_is():
     with pytest.raises(AttributeError, match="it has Cohort"):
         twin.nothing  # noqa: B018

@@ -6,6 +6,7 @@ The public names are loaded when they are first used; torch only with inference.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 from pathlib import Path
@@ -66,8 +67,15 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names, whether or not they have been used yet."""
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> Any:
     """A public name, imported from where it is defined."""
+    if name == "__version__":
+        return importlib.metadata.version("behavioral-twin")
     if name not in _PLACES:
         raise AttributeError(f"module 'twin' has no attribute {name!r}; it has {', '.join(__all__)}")
     module, _, original = _PLACES[name].partition(":")

@@ -6,10 +6,11 @@ Each command is two functions: one that declares its arguments, one that carries
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from envs.protocols import Protocol
@@ -37,12 +38,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _failed(message: str, status: int) -> int:
-    print(f"twin: {message}", file=sys.stderr)
+    print(f"twin: {' '.join(message.split())}", file=sys.stderr)
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one paragraph."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command and end with status 2."""
+        sys.exit(_failed(f"{message}; see {self.prog} --help", 2))
+
+
+class _Version(argparse.Action):
+    """Prints the version when it is asked for, which takes reading what is installed."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print, and end the program."""
+        from twin import __version__
+
+        print(f"twin {__version__}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
+    parser = _Parser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for declare in (_declare_run, _declare_fit, _declare_files, _declare_report, _declare_bench):
         declare(commands)
@@ -57,8 +78,14 @@ def _command(commands: Any, name: str, call: Callable[[argparse.Namespace], None
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of at least 1")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
     return int(text)
 
 
@@ -70,7 +97,7 @@ def _not_negative(text: str) -> int:
 
 def _declare_run(commands: Any) -> None:
     run = _command(commands, "run", _run, "Run a scenario; run it again to go on where it stopped.")
-    run.add_argument("scenario", type=Path)
+    run.add_argument("scenario", type=Path, help="TOML file, or the name of a scenario that comes with twin: quickstart")
     run.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
     run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
     run.add_argument("--workers", type=_positive, default=2, help="workers that simulate side by side")
@@ -101,8 +128,8 @@ def _declare_fit(commands: Any) -> None:
     fit = _command(commands, "fit", _fit, "Fit models to behaviour, in a file of any known format.")
     fit.add_argument("data", type=Path)
     fit.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
-    fit.add_argument("--future", type=int, default=0, metavar="N", help="predict the last N trials of each mouse")
-    fit.add_argument("--folds", type=int, default=0, metavar="N", help="predict each of N folds of mice from the others")
+    fit.add_argument("--future", type=_count, default=0, metavar="N", help="predict the last N trials of each mouse")
+    fit.add_argument("--folds", type=_count, default=0, metavar="N", help="predict each of N folds of mice from the others")
     fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
@@ -115,12 +142,12 @@ def _fit(options: argparse.Namespace) -> None:
 
     read(options.data)  # whatever is wrong with the file is said before anything is made
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
-    if options.features:
-        inference["features"] = options.features.split(",")
+    if options.features is not None:
+        inference["features"] = [name.strip() for name in options.features.split(",")]
     apply_changes(inference, options.set)
     table = {
         "kind": "fit",
-        "name": f"fit-{options.data.name.split('.')[0]}",
+        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.name.split('.')[0])[:80]}",
         "data": str(options.data),
         "future": options.future,
         "folds": options.folds,
@@ -233,6 +260,8 @@ def _report(options: argparse.Namespace) -> None:
     from twin.studies.scenario import load
     from twin.studies.study import Options
 
+    if not (options.folder / "scenario.toml").is_file():
+        raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
     _run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
 
 

@@ -6,10 +6,10 @@ import zlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from agents.neural.settings import RandomNetwork
 from agents.parameters import Parameter, ParameterValue, PopulationValue
@@ -18,10 +18,32 @@ from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
 from envs.names import suggest
 from envs.table import Table
-from twin.inference.card import is_fit
+from twin.inference.card import CARD, is_fit
 from twin.inference.known_rule import KnownRule, load_fitted
 
 RANDOM = "rnn"  # the rule that is a network at random
+# Values beyond which no mouse behaves: at a logit of 40 every choice is certain, and a session lasts some 5,000 s.
+FURTHEST = {
+    "initial_weight": 1e3,
+    "trial_noise": 1e2,
+    "day_noise": 1e3,
+    "response_median": 1e4,
+    "response_slowing": 1e4,
+    "response_sigma": 1e2,
+}
+
+
+def _beside_scenario(rule: Any, info: ValidationInfo) -> Any:
+    """The folder of a fit is looked for where the user stands, then beside the scenario."""
+    folder = (info.context or {}).get("folder")
+    if not isinstance(rule, str | Path) or str(rule) in (*RULES, RANDOM) or folder is None:
+        return str(rule) if isinstance(rule, Path) else rule
+    places = [Path(rule), Path(folder) / rule]
+    for place in places:
+        if _holds_fit(place):
+            return str(place.resolve())
+    tried = " nor in ".join(dict.fromkeys(str(place.resolve()) for place in places))
+    raise ValueError(f"{suggest('rule', str(rule), [*RULES, RANDOM])}. Nor is it the folder of a fit: no {CARD} in {tried}")
 
 
 class Cohort(Table):
@@ -36,7 +58,7 @@ class Cohort(Table):
     """
 
     mice: int = Field(64, ge=1)
-    rule: str = "reinforce-baseline"
+    rule: Annotated[str, BeforeValidator(_beside_scenario)] = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
     parameters: dict[str, ParameterValue] = Field(default_factory=dict)
     network: RandomNetwork | None = None
@@ -56,6 +78,13 @@ class Cohort(Table):
             )
         self.theta(seed=0, mice=2)
         return self
+
+    def __repr__(self) -> str:
+        """Its size, rule and features; `parameters` tells how its mice vary."""
+        varying = f", {', '.join(self.parameters)} given" if self.parameters else ""
+        return f"<Cohort of {self.mice} mice: rule {self.rule!r} on {', '.join(self.features)}{varying}>"
+
+    __str__ = __repr__
 
     @cached_property
     def known_rule(self) -> KnownRule:
@@ -112,6 +141,11 @@ def _values(value: PopulationValue, column: str, parameter: Parameter, seed: int
         u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
         values = value.sample(u, parameter.low, parameter.high)
     parameter.check(values)
+    furthest, largest = FURTHEST.get(parameter.name, np.inf), float(np.abs(values).max())
+    if largest > furthest:
+        raise ValueError(
+            f"{largest:g} {parameter.unit} is further than any mouse goes; expected {furthest:g} at most ({parameter.doc})"
+        )
     return values
 
 
@@ -119,6 +153,13 @@ def find_rule(name: str) -> KnownRule:
     """A registered rule by its name, or a fitted one by its folder. Raises ValueError naming the nearest known rule."""
     if name in RULES:
         return KnownRule(RULES[name])
-    if is_fit(Path(name)):
+    if _holds_fit(Path(name)):
         return load_fitted(Path(name))
-    raise ValueError(f"{suggest('rule', name, [*RULES, RANDOM])} (or the folder of a fit)")
+    raise ValueError(f"{suggest('rule', name, [*RULES, RANDOM])} (or the folder of a fit: no {CARD} in {Path(name).resolve()})")
+
+
+def _holds_fit(folder: Path) -> bool:
+    try:
+        return is_fit(folder)
+    except OSError:  # no folder can have such a name
+        return False

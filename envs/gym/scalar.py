@@ -25,7 +25,7 @@ from envs.gym.step import (
     stage_option,
     step_mouse,
 )
-from envs.protocols import Protocol, find_protocol
+from envs.protocols import ProtocolLike, find_protocol
 from envs.task.session import new_mice
 
 _INFO = (*FINISHED, *STANDING)
@@ -51,7 +51,7 @@ class ChoiceWorldEnv(gym.Env[np.ndarray, np.int64]):
 
     def __init__(
         self,
-        protocol: Protocol | str = "ibl-documented",
+        protocol: ProtocolLike = "ibl-documented",
         mouse: int = 0,
         response_time: float = RESPONSE_TIME,
         render_mode: str | None = None,

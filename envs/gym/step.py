@@ -24,7 +24,7 @@ STANDING = {"stage": np.int64, "session": np.int64, "trial": np.int64, "clock": 
 # The trial just finished, as the rig recorded it; in the info of step.
 FINISHED = {
     "correct_choice": np.int64,  # 0 left, 1 right
-    "probability_left": np.float64,
+    "probability_left": np.float64,  # as the rig stores it; under `ibl-2019` .5 after a chain of repeats, whose side it keeps
     "is_repeat": np.bool_,
     "choice": np.int64,  # 0 left, 1 right, -1 no-go
     "response_time": np.float64,

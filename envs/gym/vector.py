@@ -29,7 +29,7 @@ from envs.gym.step import (
     stage_option,
     step_mouse,
 )
-from envs.protocols import Protocol, find_protocol
+from envs.protocols import ProtocolLike, find_protocol
 from envs.records import Record
 from envs.task.session import new_mice
 
@@ -101,7 +101,7 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def __init__(
         self,
         num_envs: int = 1,
-        protocol: Protocol | str = "ibl-documented",
+        protocol: ProtocolLike = "ibl-documented",
         response_time: float = RESPONSE_TIME,
         autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
         render_mode: str | None = None,

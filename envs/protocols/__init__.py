@@ -6,38 +6,48 @@ To add a protocol, add a module here that holds a `Protocol`, or several.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from envs.names import shown
 from envs.protocol import Blocks, Contingency, Protocol, Stage, Transition
 from envs.protocols._registry import PROTOCOLS
 from envs.protocols._table import protocol_table
 
+ProtocolLike = Protocol | str | Mapping[str, Any]  # itself, its name, or its table as a scenario has it
+
 
 def load_protocol(base: str | None = None, **changes: Any) -> Protocol:
-    """A registered protocol with some fields changed, or (base None) one described from nothing.
+    """A registered protocol with some fields changed, or (base None) one described from nothing, by its stages.
 
-    Raises ValueError naming an unknown base, or the stage and the field that are wrong.
+    What is not said of a protocol from nothing is as `Protocol` has it: sessions end as on the rigs of IBL, reward and gain
+    are the same every day. Raises ValueError naming an unknown base, or the stage and the field that are wrong.
     """
     table = protocol_table(changes if base is None else {"base": base, **changes})
     try:
         return Protocol.checked(table)
     except ValueError as error:
-        raise ValueError(f"protocol {table['name']!r}: {error}") from None
+        raise ValueError(f"protocol {shown(table['name'])}: {error}") from None
 
 
-def find_protocol(protocol: Protocol | str) -> Protocol:
-    """A protocol, given itself or its name. Raises ValueError naming the nearest known name, or what is neither."""
+def find_protocol(protocol: ProtocolLike) -> Protocol:
+    """A protocol, given itself, its name, or a table as a scenario has it (`base` and changes, or `stages` from nothing).
+
+    Raises ValueError naming the nearest known name, or what in the table is wrong.
+    """
     if isinstance(protocol, Protocol):
         return protocol
-    if not isinstance(protocol, str):
-        raise ValueError(
-            f"protocol = {protocol!r}: expected the name of a protocol or a Protocol; "
-            f"`load_protocol(**table)` makes one from a table, `read_protocol(path)` from a file"
-        )
-    return load_protocol(protocol)
+    if isinstance(protocol, str):
+        return load_protocol(protocol)
+    if isinstance(protocol, Mapping) and all(isinstance(key, str) for key in protocol):
+        return load_protocol(**protocol)
+    raise ValueError(
+        f"protocol = {shown(protocol)}: expected a Protocol, the name of one, or a table such as "
+        f"{{'base': 'ibl-2019', 'session_trials': 500}}; read_protocol(path) reads one from a file"
+    )
 
 
 def read_protocol(path: str | Path) -> Protocol:
@@ -58,6 +68,7 @@ __all__ = [
     "Blocks",
     "Contingency",
     "Protocol",
+    "ProtocolLike",
     "Stage",
     "Transition",
     "find_protocol",

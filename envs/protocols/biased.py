@@ -10,10 +10,9 @@ day by the rules of the rig's session generator, not taken from its twelve store
 from typing import Any
 
 from envs.protocol import Blocks, Protocol, Stage
-from envs.protocols.ibl_session import RIG_6_SESSION
 
 _CONTRASTS = (1, 0.25, 0.125, 0.0625, 0)
-_FIXED: dict[str, Any] = {"reward_ul": 1.5, "gain": 4, **RIG_6_SESSION}
+_FIXED: dict[str, Any] = {"reward_ul": 1.5, "gain": 4}
 
 BIASED = Protocol(
     name="biased",

@@ -5,12 +5,12 @@ Sessions end after 90 min. Source: iblrig 8.24.7 `_iblrig_tasks_habituationChoic
 """
 
 from envs.protocol import Protocol, Stage
+from envs.protocols.ibl_session import BY_TRIALS_ALONE
 
 HABITUATION = Protocol(
     name="habituation",
     stages=(Stage(contrasts=(1,), debias=False),),
     coupled=False,
     correct_s=0.5,
-    session_trials=2000,
-    session_minutes=90,
+    **(BY_TRIALS_ALONE | {"session_minutes": 90}),
 )

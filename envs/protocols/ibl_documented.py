@@ -8,7 +8,6 @@ doi:10.6084/m9.figshare.11634729.
 """
 
 from envs.protocol import Protocol, Stage, Transition
-from envs.protocols.ibl_session import RIG_6_SESSION
 
 IBL_DOCUMENTED = Protocol(
     name="ibl-documented",
@@ -21,5 +20,4 @@ IBL_DOCUMENTED = Protocol(
         Stage(contrasts=(1, 0.25, 0.125, 0.0625, 0), debias=False),
     ),
     adapts="v8",
-    **RIG_6_SESSION,
 )

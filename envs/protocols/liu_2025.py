@@ -5,9 +5,10 @@ brings them back. A zero stimulus is rewarded on either side, at random.
 """
 
 from envs.protocol import Protocol, Stage
+from envs.protocols.ibl_session import BY_TRIALS_ALONE
 
 LIU_2025 = Protocol(
     name="liu-2025",
     stages=(Stage(contrasts=tuple(n / 8 for n in range(8, -1, -1)), debias=False),),
-    session_trials=2000,
+    **BY_TRIALS_ALONE,
 )

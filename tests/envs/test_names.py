@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.names import nearest, suggest
+from envs.names import LONGEST, nearest, shown, suggest
 
 
 def test_the_nearest_name():
@@ -23,3 +23,13 @@ def test_an_error_names_all_there_are():
     assert suggest("rule", "reinforc", ["static", "reinforce"]) == (
         "unknown rule 'reinforc'; did you mean 'reinforce'? Known: static, reinforce"
     )
+
+
+def test_a_value_is_shown_on_one_short_line():
+    deep: object = 1
+    for _ in range(5_000):
+        deep = [deep]
+    for value in ("x" * 10_000, "a\nb", deep, 16**9_000, dict.fromkeys(range(99), "y" * 500)):
+        assert "\n" not in shown(value) and len(shown(value)) < 12 * LONGEST
+    assert shown("ibl") == "'ibl'" and shown([1, 2.5]) == "[1, 2.5]" and shown({"a": True}) == "{'a': True}"
+    assert len(suggest("key", "z" * 10_000, ["a"])) < 200

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import ModuleType
 
 import pytest
 
 from envs import PROTOCOLS, load_protocol, read_protocol, write_protocol
+from envs.protocols import find_protocol
 from envs.protocols._registry import collect
 
 
@@ -145,3 +147,60 @@ def test_the_registry_holds_what_modules_define():
     second.BASE = base.model_copy(update={"gain": 1.0})
     with pytest.raises(ValueError, match="two protocols are named 'b', one of them in second"):
         collect([first, second])
+
+
+# SHA-256 of the records of the shipped protocols: defaults may change, what the rigs of these protocols do may not.
+RECORDS = {
+    "advanced": "3bc170c2ce8ff016",
+    "biased": "9cf92ac4005987bc",
+    "biased-half-zero": "95899d53760c9042",
+    "constant": "a1d273bce90d0cb3",
+    "ephys": "2a8a1a2be7138b3e",
+    "habituation": "3abf640ba12794f3",
+    "ibl-2019": "ed5b04620c0fe40a",
+    "ibl-documented": "1c763fdf01bdeb77",
+    "ibl-v8": "df5e5190cd817a23",
+    "liu-2025": "d9ab17e751c5ad6b",
+}
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_defaults_are_no_part_of_the_shipped_protocols(name):
+    assert hashlib.sha256(PROTOCOLS[name].record.tobytes()).hexdigest().startswith(RECORDS[name])
+
+
+def test_a_protocol_from_nothing_has_the_sessions_of_the_base_it_is_compared_with():
+    rules = ("session_trials", "session_minutes", "few_minutes", "few_trials", "slow_factor", "slow_minutes")
+    mine = load_protocol(stages=[{"contrasts": [1, 0.5]}])
+    assert [getattr(mine, rule) for rule in rules] == [2000, 90, 45, 400, 5, 0]
+    assert all(getattr(mine, rule) == getattr(PROTOCOLS["ibl-2019"], rule) for rule in rules)
+
+
+def test_a_table_is_a_protocol():
+    table = {"base": "ibl-2019", "session_trials": 500}
+    assert find_protocol(table) == load_protocol("ibl-2019", session_trials=500)
+    assert find_protocol("biased") is not None and find_protocol(PROTOCOLS["biased"]) is PROTOCOLS["biased"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "protocol = 3: expected a Protocol, the name of one, or a table"),
+        (None, "protocol = None: expected a Protocol"),
+        ({1: 2}, "protocol = {1: 2}: expected a Protocol"),
+        ({"base": "ibl-2019", "sesion_trials": 5}, "did you mean 'session_trials'"),
+        ({"base": {}}, "unknown protocol {}; did you mean"),
+        ({"base": "biased", "session_minutes": float("nan")}, "session_minutes: input should be a finite number"),
+        ({"base": "biased", "session_trials": 10**30}, "session_trials: a whole number beyond 64 bits"),
+        ({"stages": 3, "every_stage": {"debias": False}}, "stages: input should be a valid tuple"),
+        ({"base": "biased", "every_stage": {"blocks": 3}}, "every_stage.blocks = 3: expected a table of changes"),
+        ({"stages": [{"contrasts": [1], "blocks": 3}], "every_stage": {"blocks": {"low": 3}}}, "stages.0.blocks: .*given: 3"),
+    ],
+)
+def test_what_is_no_protocol_is_refused_with_a_sentence(given, message):
+    with pytest.raises(ValueError, match=message):
+        find_protocol(given)
+
+
+def test_repr_is_a_line():
+    assert repr(PROTOCOLS["ibl-2019"]) == "<Protocol 'ibl-2019': 6 stages, sessions of at most 2000 trials>"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import twin
 from envs import load_protocol
 from twin.cli import main
 from twin.cohort import Cohort
@@ -171,7 +172,12 @@ def test_export_and_import_of_a_real_mouse(real_mouse, tmp_path, capsys):
         (["fit", "README.md", "--model", "reinforce"], "its content is of no known format; expected a csv file of trials"),
         (["import", "none.csv", "x.h5"], "no such file"),
         (["info", "none.h5"], "no such file"),
-        (["report", "none"], "no such scenario"),
+        (["report", "none"], "none: not a run folder: it holds no scenario.toml"),
+        (["run", "quikstart"], "no such scenario; did you mean quickstart? expected a TOML file or the name of one of"),
+        (["run", "quickstart", "--set", "cohort.mice=" + "[" * 5000], "nested too deeply"),
+        (["run", "quickstart", "--set", "kind={ a = 1 }"], "unknown kind {'a': 1}"),
+        (["run", "quickstart", "--set", "inference.reinforce.population=true"], "'reinforce' is not among the models"),
+        (["fit", "none.h5", "--model", "reinforce", "--features", ""], "no such file"),
     ],
 )
 def test_wrong_input_is_one_paragraph_and_status_2(command, message, capsys, tmp_path):
@@ -182,6 +188,46 @@ def test_wrong_input_is_one_paragraph_and_status_2(command, message, capsys, tmp
     assert error.count("\n") == 1
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([], "the following arguments are required: COMMAND; see twin --help"),
+        (["runn"], "invalid choice: 'runn'"),
+        (["fit", "x.csv"], "arguments are required: --model; see twin fit --help"),
+        (["run", "quickstart", "--workers", "0"], "'0': expected a whole number of at least 1"),
+        (["run", "quickstart", "--workers", "\u00b2"], "expected a whole number of at least 1"),
+        (["fit", "x.csv", "--model", "reinforce", "--folds", "-1"], "'-1': expected a whole number, 0 or more"),
+    ],
+)
+def test_wrong_command_is_one_paragraph_and_status_2(command, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith("twin: ") and error.count("\n") == 1 and message in error
+
+
+def test_version_and_module():
+    done = subprocess.run([sys.executable, "-m", "twin", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"twin {twin.__version__}\n"
+
+
+def test_bundled_scenario_from_anywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "paper/fig2", "--dry-run", "--set", "cohort.mice=3"]) == 0
+    assert 'name = "fig2"' in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_of_any_name_can_be_fitted(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_rollout(small[1], tmp_path / "my mice (1).h5")
+    assert main(["fit", "my mice (1).h5", "--model", "dnnglm", "--set", "reinforce.seed=1"]) == 2
+    assert "reinforce" in capsys.readouterr().err
+    assert main(["fit", "my mice (1).h5", "--model", "static-glm"]) == 0
+    assert (tmp_path / "runs" / "fit-my-mice-1-" / "report.html").is_file()
 
 
 def test_failed_import_leaves_what_was_there(tmp_path, capsys):

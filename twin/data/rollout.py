@@ -68,6 +68,15 @@ class Rollout:
                 f"this rollout has no {name!r}; its columns are {', '.join(self.__dict__.get('columns', ()))}"
             ) from None
 
+    def __dir__(self) -> list[str]:
+        """Its own names and those of its columns."""
+        return sorted({*super().__dir__(), *self.columns})
+
+    def __repr__(self) -> str:
+        """Its size and the names of its columns."""
+        size = f"{self.n_mice} mice, {len(self.sessions.start)} sessions, {len(self)} trials"
+        return f"<Rollout of {size}: {', '.join(self.columns)}>"
+
     def __len__(self) -> int:
         return int(self.starts[-1])
 

@@ -27,6 +27,11 @@ class Trials:
     features: tuple[str, ...]
     ids: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Its size and features."""
+        size = f"{len(self.ids)} mice, {int(self.lengths.sum())} trials ({int(self.mask.sum())} with a choice)"
+        return f"<Trials of {size}: {', '.join(self.features)}>"
+
     @classmethod
     def from_rollout(cls, rollout: Rollout, features: Sequence[str] | None = None) -> Trials:
         """The observable part of a rollout. Raises ValueError naming a mouse without trials."""

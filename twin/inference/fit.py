@@ -47,6 +47,10 @@ class Fit(ABC):
     settings: dict[str, Any]
     data_hash: str  # `Trials.content_hash` of what it was fitted to; empty if that is not known
 
+    def __repr__(self) -> str:
+        """Its model, mice and features; `parameters` and `card` tell all of it."""
+        return f"<{type(self).__name__} of {self.model!r} to {len(self.ids)} mice: {', '.join(self.features)}>"
+
     @property
     @abstractmethod
     def features(self) -> tuple[str, ...]:
@@ -143,7 +147,8 @@ class Fit(ABC):
 
 def single_update(agents: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """Change of the weights (N, K) of N mice that remember nothing, by one trial each; `agents` have `init` and `learn`."""
-    p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
+    with np.errstate(over="ignore"):  # a logit of less than -709: p is 0
+        p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
     after = agents.learn(agents.init(len(w)), x, choice[:, None].astype(float), reward[:, None].astype(float), p_right)
     return np.asarray(after.weights).astype(float) - w
 

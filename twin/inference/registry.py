@@ -18,19 +18,21 @@ from envs.names import suggest
 from envs.table import Table
 from twin.inference.settings import NeuralFitSettings, RandomWalkSettings, RuleSettings
 
-CLOSED_FORM: dict[str, type[Table]] = {
-    "static-glm": RuleSettings,
-    "random-walk": RandomWalkSettings,
-    **{name: RuleSettings for name in RULES if name != "static"},
-}
-MODELS: tuple[str, ...] = (*CLOSED_FORM, *NEURAL_RULES)
+CLOSED_FORM: dict[str, type[Table]] = {"static-glm": RuleSettings, "random-walk": RandomWalkSettings}  # and every rule
+
+
+def models() -> tuple[str, ...]:
+    """Every model that can be fitted, the rules that were registered after this module was loaded among them."""
+    return (*CLOSED_FORM, *(name for name in RULES if name != "static"), *NEURAL_RULES)
 
 
 def find_settings(model: str) -> type[Table]:
     """The settings of a model. Raises ValueError naming the nearest known model."""
-    if model not in MODELS:
-        raise ValueError(suggest("model", model, MODELS))
-    return CLOSED_FORM[model] if model in CLOSED_FORM else _neural_settings(model)
+    if model == "static":
+        raise ValueError("model 'static': the fit of the rule without learning is called 'static-glm', a Bernoulli GLM")
+    if model not in models():
+        raise ValueError(suggest("model", model, models()))
+    return _neural_settings(model) if model in NEURAL_RULES else CLOSED_FORM.get(model, RuleSettings)
 
 
 @cache

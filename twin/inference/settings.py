@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AllowInfNan, Field
 
 from envs.table import Table
 
 StrategyName = Literal["auto", "loop", "fused"]
+Bound = Annotated[float, AllowInfNan()]
 DEFAULT_STEPS = 800  # of the optimiser
 LEAST_PATIENCE = 25  # epochs
 
@@ -18,7 +19,7 @@ class RuleSettings(Table):
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
-    bounds: dict[str, tuple[float, float]] = Field({}, description="narrower bounds of parameters that are fitted")
+    bounds: dict[str, tuple[Bound, Bound]] = Field({}, description="narrower bounds of parameters that are fitted")
     population: bool = Field(False, description="fit every mouse as one of a population, not alone")
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.draws import mouse_keys
-from envs.protocols import Protocol, find_protocol
+from envs.protocols import Protocol, ProtocolLike, find_protocol
 from envs.task.session import new_mice, next_session
 from twin.data.rollout import Rollout
 from twin.replay.kernels import Recorded, replay_mouse
@@ -68,7 +68,7 @@ class _Part(NamedTuple):
         return float(self.agrees.all(axis=0).mean())
 
 
-def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay:
+def replay(rollout: Rollout, protocol: ProtocolLike, stage: int = 0) -> Replay:
     """Recorded trials (contrast, side, choice, probability_left, session) through a protocol, from a mouse's first day on.
 
     `stage` is the one it begins in. Simulated trials agree throughout with the protocol they were simulated under. With
@@ -86,7 +86,7 @@ def replay(rollout: Rollout, protocol: Protocol | str, stage: int = 0) -> Replay
 
 
 def agreement(
-    rollout: Rollout, protocols: Sequence[Protocol], stage: int | None = None
+    rollout: Rollout, protocols: Sequence[ProtocolLike], stage: int | None = None
 ) -> tuple[list[str], list[list[str]], list[str]]:
     """Which sessions followed which protocol: header and rows of a table, one row per session, and a line for each stage found.
 
@@ -94,8 +94,9 @@ def agreement(
     AGREES of the trials. Stages are as `stages_found` has them; those of sessions that agree are told. Raises ValueError as
     `replay`.
     """
-    found = [stages_found(rollout, protocol, stage) for protocol in protocols]
-    names = [protocol.name for protocol in protocols]
+    compared = [find_protocol(protocol) for protocol in protocols]
+    found = [stages_found(rollout, protocol, stage) for protocol in compared]
+    names = [protocol.name for protocol in compared]
     s = rollout.sessions
     rows, told = [], []
     for i in range(len(s.mouse)):
@@ -108,7 +109,7 @@ def agreement(
     return ["mouse", "session", "trials", *names, "best"], rows, told
 
 
-def stages_found(rollout: Rollout, protocol: Protocol | str, stage: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def stages_found(rollout: Rollout, protocol: ProtocolLike, stage: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """How far each session agrees with a protocol, (S,), and the stage it was found to begin in, (S,), -1 if it was not sought.
 
     Given the `stage` in which records begin, none is sought: each session goes on where the last one ended. With None, the
@@ -154,7 +155,7 @@ def _best_stage(
     return found
 
 
-def _replayable(protocol: Protocol | str, stage: int, rollout: Rollout) -> Protocol:
+def _replayable(protocol: ProtocolLike, stage: int, rollout: Rollout) -> Protocol:
     """The protocol. Raises ValueError if there is nothing to replay, or no such stage."""
     protocol = find_protocol(protocol)
     if np.isnan(rollout.probability_left).any() or not rollout.side.all():

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from agents.rules import Rule
-from envs.protocols import Protocol
+from envs.protocols import Protocol, ProtocolLike, find_protocol
 from twin.cohort import Cohort
 from twin.engine import Engine, map_jobs
 from twin.evaluation.designs import DesignSessions
@@ -21,7 +21,7 @@ MICE_PER_JOB = 25  # simulated together; their trials are dropped once their ses
 
 def train_design(
     cohort: Cohort,
-    protocol: Protocol,
+    protocol: ProtocolLike,
     *,
     until: Status | str,
     horizon: int,
@@ -35,7 +35,7 @@ def train_design(
     if isinstance(cohort.learning_rule, Rule):
         compile_fused(cohort.learning_rule)  # once, before the threads do, each for itself
     groups = [range(m, min(m + MICE_PER_JOB, cohort.mice)) for m in range(0, cohort.mice, MICE_PER_JOB)]
-    job = partial(_train_mice, cohort, protocol, until, horizon, seed)
+    job = partial(_train_mice, cohort, find_protocol(protocol), until, horizon, seed)
     title = (name or "train") if progress else ""
     parts = map_jobs(job, groups, engine=engine, workers=workers, progress=title)
     counts = np.concatenate([np.diff(part.starts) for part in parts])

@@ -15,7 +15,7 @@ import numpy as np
 from agents.rules import Rule
 from envs.checks import check_seed, whole
 from envs.names import suggest
-from envs.protocols import Protocol, find_protocol
+from envs.protocols import ProtocolLike, find_protocol
 from envs.task.session import sessions_done
 from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS, Rollout
@@ -33,7 +33,7 @@ DRIVERS: tuple[str, ...] = get_args(Driver)
 
 def simulate(
     cohort: Cohort,
-    protocol: Protocol | str = "ibl-documented",
+    protocol: ProtocolLike = "ibl-documented",
     *,
     trials: int | None = None,
     sessions: int | None = None,
@@ -74,7 +74,7 @@ class Simulation:
     def __init__(
         self,
         cohort: Cohort,
-        protocol: Protocol | str,
+        protocol: ProtocolLike,
         seed: int = 1,
         *,
         mice: range | None = None,
@@ -129,11 +129,12 @@ class Simulation:
         protocol = self.protocols[-1].record[0]
         self.sessions = np.array([sessions_done(protocol, mouse) for mouse in self._state.rig], np.int64)
 
-    def change_protocol(self, protocol: Protocol, who: np.ndarray) -> None:
+    def change_protocol(self, protocol: ProtocolLike, who: np.ndarray) -> None:
         """From the next session on, all that train are under another protocol; `who`: the mice that will be (`move_mice`).
 
         The mice left out must not be trained any more.
         """
+        protocol = find_protocol(protocol)
         self.protocols.append(protocol)
         self._state.put(who, move_mice(self._state.take(who), self.layout, protocol))
 

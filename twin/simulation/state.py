@@ -16,7 +16,7 @@ import numpy as np
 from agents.closed_form import as_mice
 from agents.life import sleep
 from agents.theta import Layout
-from envs.protocols import Protocol
+from envs.protocols import Protocol, ProtocolLike, find_protocol
 from envs.task.session import moved_mice, new_mice, next_session
 from twin.cohort import Cohort
 
@@ -41,6 +41,10 @@ class CohortState:
         for name, values in self.arrays.items():
             if len(values) != self.mice:
                 raise ValueError(f"{name}: {len(values)} rows for {self.mice} mice; expected one for each mouse")
+
+    def __repr__(self) -> str:
+        """Its size and the names of its arrays."""
+        return f"<CohortState of {self.mice} mice: {', '.join(self.arrays)}>"
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -87,7 +91,7 @@ class CohortState:
         return replace(copies, ids=tuple(f"{name}-{c:04d}" for name in self.ids for c in range(n)))
 
 
-def naive_state(cohort: Cohort, protocol: Protocol, seed: int = 1, mice: range | None = None) -> CohortState:
+def naive_state(cohort: Cohort, protocol: ProtocolLike, seed: int = 1, mice: range | None = None) -> CohortState:
     """A cohort's mice, or some of them, before their first trial."""
     members = np.arange(cohort.mice)[slice(None) if mice is None else slice(mice.start, mice.stop)]
     theta = cohort.theta(seed)[members]
@@ -95,7 +99,7 @@ def naive_state(cohort: Cohort, protocol: Protocol, seed: int = 1, mice: range |
         ids=tuple(f"mouse-{m:04d}" for m in members),
         theta_names=cohort.layout.names,
         theta=theta,
-        rig=new_mice(protocol.record[0], cohort.keys(seed)[members]),
+        rig=new_mice(find_protocol(protocol).record[0], cohort.keys(seed)[members]),
         **naive_mice(cohort.learning_rule, cohort.layout, theta),
     )
 
@@ -129,19 +133,19 @@ def check_state(state: CohortState, cohort: Cohort, protocol: Protocol) -> None:
         )
 
 
-def move_mice(state: CohortState, layout: Layout, protocol: Protocol) -> CohortState:
+def move_mice(state: CohortState, layout: Layout, protocol: ProtocolLike) -> CohortState:
     """The mice on the morning of their first day under another protocol.
 
     They keep their weights and whatever else they learned, over a night like any other, and their counts of trials and
     sessions; the rig begins anew.
     """
     moved = _after_night(state, layout)
-    return replace(moved, rig=moved_mice(protocol.record[0], moved.rig))
+    return replace(moved, rig=moved_mice(find_protocol(protocol).record[0], moved.rig))
 
 
-def begin_session(state: CohortState, layout: Layout, protocol: Protocol) -> CohortState:
+def begin_session(state: CohortState, layout: Layout, protocol: ProtocolLike) -> CohortState:
     """The mice on the morning of their next session, whether or not the rig would have ended the last one."""
-    rested, rig = _after_night(state, layout), protocol.record[0]
+    rested, rig = _after_night(state, layout), find_protocol(protocol).record[0]
     for mouse in rested.rig:
         next_session(rig, mouse)
     return rested

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from envs.checks import whole
-from envs.protocols import Protocol, find_protocol
+from envs.protocols import Protocol, ProtocolLike, find_protocol
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.engine import Engine
@@ -33,14 +33,14 @@ from twin.simulation.simulation import Driver, Simulation
 class Phase(NamedTuple):
     """Training under one protocol until a status is reached, for at most `horizon` sessions."""
 
-    protocol: Protocol | str
+    protocol: ProtocolLike
     until: Status | str
     horizon: int
 
 
 def simulate_until(
     cohort: Cohort,
-    protocol: Protocol | str = "ibl-documented",
+    protocol: ProtocolLike = "ibl-documented",
     *,
     until: Status | str,
     horizon: int,

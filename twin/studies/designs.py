@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from envs.protocols import Protocol
 from twin.cohort import Cohort
 from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.report.tables import fixed, text_table
@@ -19,9 +20,10 @@ from twin.simulation.designs import train_design
 from twin.studies.folder import RunFolder, replace_file
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import NamedProtocol, ToStatus, check_target
+from twin.studies.table import LONGEST_NAME, NAME, NamedProtocol, ToStatus, check_target
 
 Interval = tuple[float, float]
+DesignName = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
 
 class CostIntervals(Record):
@@ -89,6 +91,9 @@ class DesignsResults(Results):
 
     until: str = Field(description="status to which mice were trained")
     horizon: int = Field(description="sessions, at most")
+    settings: Mapping[str, Mapping[str, Any]] = Field(
+        description="what the designs differ in beside their stages: by key of the protocol, the value of each design"
+    )
     designs: Mapping[str, Design] = Field(description="by name")
     comparisons: Sequence[DesignComparison] = Field(description="of every two designs")
     ranking: Sequence[Place] = Field(min_length=1, description="fewest mean sessions first")
@@ -100,10 +105,24 @@ class DesignsResults(Results):
             f"{self.scenario}: {self.mice} mice under {len(self.designs)} designs until {self.until} or "
             f"{self.horizon} sessions, {self.trials} trials, {self.seconds:.1f} s",
             f"fewest sessions: {best.design}, first in {100 * best.probability_best:.0f} % of resamples of the mice",
+            *(f"{key} differs: {_by_design(values)}" for key, values in self.settings.items()),
             "",
             *text_table(*_design_table(self)),
         ]
         return "\n".join(lines)
+
+
+def _by_design(values: Mapping[str, Any]) -> str:
+    """The value of each design."""
+    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(f"{value} ({name})" for name, value in shown.items())
+
+
+def _differences(designs: Mapping[str, Protocol]) -> dict[str, dict[str, Any]]:
+    """What protocols differ in beside name and stages: by key, the value of each."""
+    keys = [key for key in Protocol.model_fields if key not in ("name", "stages")]
+    values = {key: {name: getattr(protocol, key) for name, protocol in designs.items()} for key in keys}
+    return {key: each for key, each in values.items() if len(set(each.values())) > 1}
 
 
 def _design_table(results: DesignsResults) -> tuple[list[str], list[list[str]]]:
@@ -156,7 +175,7 @@ class DesignsStudy(Study):
     kind: ClassVar[str] = "designs"
 
     cohort: Cohort
-    designs: Annotated[dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], NamedProtocol], BeforeValidator(_named)]
+    designs: Annotated[dict[DesignName, NamedProtocol], BeforeValidator(_named)]
     run: ToStatus
 
     @model_validator(mode="after")
@@ -174,6 +193,7 @@ class DesignsStudy(Study):
             trials=sum(int(sessions.trials.sum()) for sessions in days.values()),
             until=self.run.until,
             horizon=self.run.horizon,
+            settings=_differences(self.designs),
             **compare_designs(outcomes, self.run.horizon, self.seed),
             **self.head(folder),
         )

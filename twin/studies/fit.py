@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo
 
+from envs.names import shown
 from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.store import versions
@@ -89,7 +90,10 @@ def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
         return path
     here = Path(path)
     folder = (info.context or {}).get("folder", Path())
-    return (here if here.exists() else folder / here).resolve()
+    try:
+        return (here if here.exists() else folder / here).resolve()
+    except OSError as error:
+        raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
 
 
 class FitStudy(Study):
@@ -168,8 +172,12 @@ def fit_models(
 ) -> tuple[dict[str, tuple[Fit, float]], list[str]]:
     """Every model's fit and the seconds it took, from the folder or fitted to the trials; a note for each that failed.
 
-    `known` are the mice's first weights (M, K), which only simulated mice tell.
+    `known` are the mice's first weights (M, K), which only simulated mice tell. Raises ValueError if no mouse makes a choice.
     """
+    if not trials.mask.any():
+        raise ValueError(
+            f"none of {len(trials.ids)} mice makes a choice in {int(trials.lengths.sum())} trials; models are fitted to choices"
+        )
     from twin.inference.card import load_fit, read_card
     from twin.inference.fit import fit
 

@@ -42,6 +42,12 @@ class Results(Record):
     mice: int = Field(description="number of mice")
     trials: int = Field(description="number of trials of all mice")
 
+    def __repr__(self) -> str:
+        """Where they come from; `summary` and `table` tell what they are."""
+        return f"<{type(self).__name__} of {self.scenario!r}: {self.mice} mice, {self.trials} trials>"
+
+    __str__ = __repr__
+
     @abstractmethod
     def summary(self) -> str:
         """What a user wants to see first, a few lines of text."""

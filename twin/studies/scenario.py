@@ -1,45 +1,70 @@
 """A scenario: strict TOML that says what to study, as a validated Study.
 
-Errors name the file, the key and the nearest key there is.
+Errors name the file, the key and the nearest key there is. Scenarios that come with the package are known by their names.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from envs.names import nearest, suggest
+from envs.names import LONGEST, nearest, shown, suggest
+from envs.table import LARGEST
 from twin.studies import kinds
+from twin.studies.changes import ScenarioError, apply_changes, read_toml
 from twin.studies.study import Study
 
+BUNDLED = Path(__file__).resolve().parents[2] / "scenarios"  # the package beside `twin`
+__all__ = ["ScenarioError", "apply_changes", "bundled", "load", "parse", "to_toml"]
 
-class ScenarioError(ValueError):
-    """A scenario is wrong; the message names file and key and says what was expected."""
+
+def bundled() -> dict[str, Path]:
+    """The scenarios that come with the package, by name: `quickstart`, `paper/fig2`."""
+    files = sorted(BUNDLED.rglob("*.toml"), key=lambda path: (len(path.parts), path))
+    return {path.relative_to(BUNDLED).with_suffix("").as_posix(): path for path in files}
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
-    """The study a scenario file describes, with `key.path=value` changes. Raises ScenarioError or FileNotFoundError."""
-    path = Path(path)
-    if not path.is_file():
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")], least=0.6)
-        hint = f"; did you mean {path.parent / near}?" if near else ""
-        raise FileNotFoundError(f"{path}: no such scenario{hint}")
+    """The study a scenario file describes, with `key.path=value` changes; a name stands for one that comes with the package.
+
+    A file of that name goes before. Raises ScenarioError or FileNotFoundError.
+    """
+    path = _find(Path(path))
     try:
-        table = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        table = read_toml(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+    except ValueError as error:  # of encoding, too
         raise ScenarioError(f"{path}: not valid TOML: {error}") from None
     apply_changes(table, changes)
     return parse(table, str(path), path.parent)
 
 
+def _find(path: Path) -> Path:
+    """The file that a path or a name means. Raises FileNotFoundError naming the nearest file, and every name there is."""
+    if path.is_file():
+        return path
+    names = bundled()
+    if path.as_posix() in names:
+        return names[path.as_posix()]
+    if (path / "scenario.toml").is_file():
+        raise ScenarioError(
+            f"{path}: a run folder, not a scenario; give {path / 'scenario.toml'}, or ask for twin report {path}"
+        )
+    beside = [str(path.parent / other.name) for other in path.parent.glob("*.toml")]
+    near = nearest(str(path), [*beside, *names], least=0.6)
+    hint = f"; did you mean {near}?" if near else ";"
+    raise FileNotFoundError(f"{path}: no such scenario{hint} expected a TOML file or the name of one of {', '.join(names)}")
+
+
 def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
     """A study from its table; files that it names may lie in `folder`. Raises ScenarioError, which names the `source`."""
+    _check_numbers(table, source)
     kind = table.get("kind")
-    if kind not in kinds():
+    if kind is None:
+        raise ScenarioError(f"{source}: key 'kind' is missing; expected one of {', '.join(kinds())}")
+    if not isinstance(kind, str) or kind not in kinds():
         raise ScenarioError(f"{source}: {suggest('kind', kind, kinds())}")
     study = kinds()[kind]
     keys = {key: value for key, value in table.items() if key != "kind"}
@@ -49,28 +74,18 @@ def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
         raise ScenarioError(f"{source}: {error}") from None
 
 
+def _check_numbers(table: dict[str, Any], source: str) -> None:
+    """Raise ScenarioError for a whole number beyond the 64 bits of TOML: Python reads it, but cannot always write it out."""
+    inside: list[tuple[str, Any]] = list(table.items())
+    while inside:
+        path, value = inside.pop()
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ScenarioError(f"{source}: {shown(path)[1:-1]}: a whole number beyond 64 bits; expected a smaller one")
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            inside += [(f"{path}.{key}"[-LONGEST:], within) for key, within in items]
+
+
 def to_toml(study: Study) -> str:
     """The study as a scenario file, every default written out."""
     return tomli_w.dumps({"kind": study.kind} | study.model_dump(mode="json", exclude_none=True))
-
-
-def apply_changes(table: dict[str, Any], changes: Sequence[str]) -> None:
-    """Make `key.path=value` changes in a table; a value that is not TOML is taken as text. Raises ScenarioError."""
-    for change in changes:
-        key, found, text = change.partition("=")
-        if not found:
-            raise ScenarioError(f"--set {change!r}: expected key.path=value, for instance cohort.mice=100")
-        *path, last = key.strip().split(".")
-        inside = table
-        for part in path:
-            inside = inside.setdefault(part, {})
-            if not isinstance(inside, dict):
-                raise ScenarioError(f"--set {change!r}: {part!r} is a value, not a table")
-        inside[last] = _value(text)
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -14,7 +14,7 @@ from twin.data.store import versions
 from twin.engine import ENGINES, Engine
 from twin.studies.folder import RunFolder
 from twin.studies.results import Results
-from twin.studies.table import Table
+from twin.studies.table import LONGEST_NAME, NAME, Table
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,14 @@ class Study(Table):
 
     kind: ClassVar[str]
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="names the run folder")
+    name: str = Field(pattern=NAME, max_length=LONGEST_NAME, description="names the run folder")
     seed: int = Field(1, ge=0)
+
+    def __repr__(self) -> str:
+        """Its kind and name; `to_toml` writes all of it."""
+        return f"<{type(self).__name__} {self.name!r}, seed {self.seed}>"
+
+    __str__ = __repr__
 
     @abstractmethod
     def carry_out(self, folder: RunFolder, options: Options) -> Done:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from envs.names import suggest
+from envs.names import shown, suggest
 from envs.protocols import Protocol, protocol_table
 from envs.table import Table
 from twin.evaluation.status import PATIENCE
 from twin.evaluation.targets import FURTHEST, find_target
-from twin.inference.registry import MODELS, find_settings
+from twin.inference.registry import find_settings, models
+
+NAME = r"^\w[\w.-]*$"  # of what becomes a file or a folder
+LONGEST_NAME = 100  # characters
+TAKEN = ("chance", "true")  # what results and figures show beside the models
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
 
@@ -95,13 +100,31 @@ class Inference(BaseModel):
     def _known(self) -> Self:
         for name, table in (self.model_extra or {}).items():
             if not isinstance(table, dict):
-                raise ValueError(f"{name} = {table!r}; expected a table of its settings, for instance {name}.seed = 1")
-            if name not in MODELS and "model" not in table:
-                raise ValueError(suggest("key", name, [*type(self).model_fields, *MODELS]))
+                raise ValueError(f"{name} = {shown(table)}; expected a table of its settings, for instance {name}.seed = 1")
+            if name not in models() and "model" not in table:
+                raise ValueError(suggest("key", name, [*type(self).model_fields, *models()]))
             find_settings(self.model(name)).checked(self.settings(name), name)
         for name in self.models:
             find_settings(self.model(name))
+        self._check_names()
+        for name, table in (self.model_extra or {}).items():
+            if name not in self.models:
+                key = ".".join([name, *list(table)[:1]])
+                raise ValueError(
+                    f"{key} is set, but {name!r} is not among the models that are fitted: {', '.join(self.models)}; "
+                    f"add it to `models`, or take its settings out"
+                )
         return self
+
+    def _check_names(self) -> None:
+        """Raise ValueError for a name that is there twice, that no folder can have, or that stands for something else."""
+        for name in self.models:
+            if self.models.count(name) > 1:
+                raise ValueError(f"models: {name!r} is there {self.models.count(name)} times; expected every name once")
+            if not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
+                raise ValueError(f"models: {shown(name)} names a folder; expected letters, digits and _ . - of at most 100")
+            if name in TAKEN or (name in models() and self.model(name) != name):
+                raise ValueError(f"models: {name!r} stands for something else in the results; give the model another name")
 
     def model(self, name: str) -> str:
         """The registered model that is fitted under a name."""

@@ -205,8 +205,8 @@ def test_memory_widths():
 
 def test_names_are_those_of_the_classes_and_need_no_torch():
     assert all(kind.name == name for name, kind in NEURAL_RULES.items())
-    code = "import sys; from twin.inference.registry import MODELS, find_settings; find_settings('full-mouse')\n"
-    code += "import twin.cohort; assert 'dnnglm-history' in MODELS and 'torch' not in sys.modules"
+    code = "import sys; from twin.inference.registry import find_settings, models; find_settings('full-mouse')\n"
+    code += "import twin.cohort; assert 'dnnglm-history' in models() and 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

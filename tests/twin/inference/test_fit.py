@@ -15,9 +15,9 @@ from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.inference.card import load_fit, read_card
 from twin.inference.fit import Fit, fit
-from twin.inference.registry import MODELS
+from twin.inference.registry import models
 
-ALONE = [model for model in MODELS if model not in NEURAL_RULES]  # each mouse by itself
+ALONE = [model for model in models() if model not in NEURAL_RULES]  # each mouse by itself
 TRIALS = 90
 
 
@@ -31,7 +31,7 @@ def fitted(trials: Trials, model: str, **settings) -> Fit:
     return fit(trials, model, **small, **settings)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=models())
 def known(request, small):
     """A model, its fit, and the trials it was fitted to."""
     trials = seen(small[1])
@@ -172,4 +172,4 @@ def test_a_closed_form_fit_is_loaded_without_torch(small, tmp_path):
 
 
 def test_every_rule_that_is_registered_can_be_fitted():
-    assert {*MODELS} == {"static-glm", "random-walk", *NEURAL_RULES, *RULES} - {"static"}
+    assert {*models()} == {"static-glm", "random-walk", *NEURAL_RULES, *RULES} - {"static"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twin.evaluation.designs import COSTS, DesignSessions
-from twin.studies.designs import _read_days, _write_days
+from twin.studies.designs import _by_design, _differences, _read_days, _write_days
 from twin.studies.run import run
 from twin.studies.scenario import ScenarioError, parse
 
@@ -79,6 +79,18 @@ def test_summary_tells_the_best_and_how_much_more_the_others_take(finished):
     for name, row in zip(others, rows[1:], strict=True):
         more = results.designs[name].mean_sessions - results.designs[best].mean_sessions
         assert f" {more:+.2f} [" in row
+
+
+def test_what_designs_differ_in_beside_their_stages_is_said():
+    stages = [{"contrasts": [1, 0.5], "advance": {"contrasts": [1, 0.5]}}, {"contrasts": [1, 0.5, 0]}]
+    designs = {"rig": {"base": "ibl-2019"}, "mine": {"stages": stages}, "short": {"base": "ibl-2019", "session_minutes": 45}}
+    study = parse(TABLE | {"designs": designs}, "x.toml")
+    found = _differences(study.designs)
+    assert found["session_minutes"] == {"rig": 90, "mine": 90, "short": 45}
+    assert found["adapts"] == {"rig": "2019", "mine": "never", "short": "2019"}
+    assert "session_trials" not in found and "name" not in found
+    assert _by_design(found["session_minutes"]) == "90 (rig), 90 (mine), 45 (short)"
+    assert _differences({"a": study.designs["rig"], "b": study.designs["rig"]}) == {}
 
 
 def test_sessions_are_stored_whole_or_refused(tmp_path):

@@ -25,7 +25,7 @@ def likelihood_of(noise: bool) -> type[MouseLikelihood]:
     return FilteredLikelihood if noise else MouseLikelihood
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RuleFit(Fit):
     """A closed-form rule fitted to each of M mice."""
 

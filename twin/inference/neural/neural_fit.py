@@ -21,7 +21,7 @@ from twin.inference.noise.extended_kalman import smooth_tracked, track
 from twin.inference.noise.levels import Noise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NeuralFit(Fit):
     """One neural rule fitted to all mice together, with each mouse's initial weights."""
 
