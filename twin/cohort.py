@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from agents.neural.settings import RandomNetwork
 from agents.parameters import Parameter, ParameterValue, PopulationValue
@@ -24,6 +25,10 @@ from twin.inference.known_rule import KnownRule, load_fitted
 RANDOM = "rnn"  # the rule that is a network at random
 
 
+def _path_as_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
 class Cohort(Table):
     """M mice of one rule.
 
@@ -36,7 +41,7 @@ class Cohort(Table):
     """
 
     mice: int = Field(64, ge=1)
-    rule: str = "reinforce-baseline"
+    rule: Annotated[str, BeforeValidator(_path_as_text)] = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
     parameters: dict[str, ParameterValue] = Field(default_factory=dict)
     network: RandomNetwork | None = None
