@@ -26,10 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed("interrupted; what is finished is kept, run the same command again to go on", 1)
     except BrokenPipeError:
         return 0
-    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+    except ValueError as error:
         if options.debug:
             raise
         return _failed(str(error), 2)
+    except OSError as error:
+        if options.debug:
+            raise
+        from twin.data.files import told
+
+        wrong_input = FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+        return _failed(told(error), 2 if isinstance(error, wrong_input) else 1)
     except Exception as error:
         if options.debug:
             raise

@@ -14,7 +14,7 @@ def _array(value: Any) -> Any:
         return value
     try:
         return np.array(_numbers(value), float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("expected numbers, as many in each row") from None
 
 

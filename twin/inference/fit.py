@@ -109,10 +109,10 @@ class Fit(ABC):
         """A network's weights, by name."""
         return {}
 
-    def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Keep it in a folder: `card.json`, and for a network `model.safetensors`.
 
-        `about` may tell what else is known of it: `seconds`, `trials`, `versions`.
+        `about` may tell what else is known of it: `seconds`, `trials`, `asked`, `versions`.
         """
         from twin.inference.card import write_fit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from envs.protocols import Protocol
 from twin.cohort import Cohort
+from twin.data.files import replace_file
 from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.report.tables import fixed, text_table
 from twin.simulation.designs import train_design
-from twin.studies.folder import RunFolder, replace_file
+from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import LONGEST_NAME, NAME, NamedProtocol, ToStatus, check_target
@@ -212,7 +214,9 @@ def _read_days(path: Path) -> DesignSessions:
     try:
         with open(path, "rb") as stored, np.load(stored) as columns:
             return DesignSessions(*(columns[name] for name in DesignSessions._fields))
-    except (OSError, KeyError, BadZipFile) as error:
+    except PermissionError as error:
+        raise PermissionError(f"{path}: you may not read it; ask its owner, or `chmod u+r` it") from error
+    except (OSError, EOFError, KeyError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not the sessions of a design: {error}") from error
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, FiniteFloat, ValidationError, ValidationInfo
 
 from envs.names import shown
+from envs.table import Table, explain
 from twin.data import formats
+from twin.data.files import replace_file, said_of
 from twin.data.rollout import Rollout
 from twin.data.store import versions
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
-from twin.studies.folder import RunFolder, replace_file
+from twin.studies.folder import RunFolder
 from twin.studies.results import BehaviorResults, Number, Pair, Record
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference
@@ -149,8 +151,8 @@ class FitStudy(Study):
         from twin.evaluation.cross_validation import held_out_scores
 
         scores = {}
-        kept = _KeptScores(trials.content_hash())
         for name in self.inference.models:
+            kept = _KeptScores(trials.content_hash(), self.inference.asked(name) | {"folds": self.folds, "seed": self.seed})
             model = self.inference.model(name)
             settings = self.inference.settings(name)
             score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
@@ -189,41 +191,59 @@ def fit_models(
         done = fit(trials, inference.model(name), initial_weights=known, progress=options.progress, **settings)
         return done, time.perf_counter() - started
 
-    def read(card: Path) -> tuple[Fit, float]:
+    def read(name: str, card: Path) -> tuple[Fit, float]:
         kept = read_card(card.parent)
         if kept.data_hash != data_hash:
             raise ValueError("it is of other data")
+        if kept.asked != inference.asked(name):
+            raise ValueError("it is of another model or other settings")
         return load_fit(card.parent), kept.seconds or 0.0
 
-    def write(done: tuple[Fit, float], card: Path) -> None:
-        about = {"seconds": done[1], "trials": int(trials.mask.sum()), "versions": versions()}
+    def write(name: str, done: tuple[Fit, float], card: Path) -> None:
+        about = {"seconds": done[1], "trials": int(trials.mask.sum()), "asked": inference.asked(name), "versions": versions()}
         done[0].save(card.parent, about)
 
     fits, notes = {}, []
     for name in inference.models:
+        card = f"fits/{name}/card.json"
         try:
-            fits[name] = folder.keep(f"fits/{name}/card.json", partial(fitted, name), read, write)
+            fits[name] = folder.keep(card, partial(fitted, name), partial(read, name), partial(write, name))
         except FAILURES as error:
             notes.append(f"{name}: could not be fitted ({error})")
     return fits, notes
 
 
-class _KeptScores(NamedTuple):
-    """Scores in a file, bound to the content of the trials that were scored."""
+class _Scores(Table):
+    """What a file of scores holds."""
 
     data_hash: str
+    asked: dict[str, Any]
+    scores: dict[str, FiniteFloat]
+
+
+class _KeptScores(NamedTuple):
+    """Scores in a file, bound to the content of the trials that were scored, and to what was asked."""
+
+    data_hash: str
+    asked: dict[str, Any]
 
     def read(self, path: Path) -> dict[str, float]:
-        """The scores of a file. Raises ValueError if they are of other data."""
-        kept: dict[str, Any] = json.loads(path.read_text())
-        if kept.get("data_hash") != self.data_hash:
+        """The scores of a file. Raises ValueError if they are of other data or settings."""
+        with said_of(path):
+            content = path.read_bytes()
+        try:
+            kept = _Scores.model_validate_json(content)
+        except ValidationError as error:
+            raise ValueError(f"{path}: {explain(_Scores, error)}") from None
+        if kept.data_hash != self.data_hash:
             raise ValueError("it is of other data")
-        scores: dict[str, float] = kept["scores"]
-        return scores
+        if kept.asked != self.asked:
+            raise ValueError("it is of another model or other settings")
+        return kept.scores
 
     def write(self, scores: dict[str, float], path: Path) -> None:
         """Put scores into a file, in one step."""
-        replace_file(path, json.dumps({"data_hash": self.data_hash, "scores": scores}).encode())
+        replace_file(path, json.dumps(self._asdict() | {"scores": scores}).encode())
 
 
 def _scores_text(results: FitResults) -> list[str]:

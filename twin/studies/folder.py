@@ -9,27 +9,32 @@ results.json    the numbers; figures/*.png and report.html show them; log.txt te
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from twin.data.files import replace_file, said_of
+
 Part = TypeVar("Part")
 
 
 class RunFolder:
-    """The run folder of one study. Raises ValueError if it holds another."""
+    """The run folder of one study.
 
-    def __init__(self, path: Path, scenario: str) -> None:
+    `continues` tells whether the study goes on with that of another scenario, by the file of it; its finished parts are then
+    used where they are asked for. Raises ValueError if the folder holds any other.
+    """
+
+    def __init__(self, path: str | Path, scenario: str, continues: Callable[[Path], bool] = lambda before: False) -> None:
+        path = Path(path)
         before = path / "scenario.toml"
-        if before.is_file() and before.read_text() != scenario:
+        if before.is_file() and before.read_bytes() != scenario.encode() and not continues(before):
             raise ValueError(f"{path}: holds the run of another scenario ({before} differs); give another --out, or remove it")
         self.path = path
         self.scenario = scenario
         self._opened = time.perf_counter()
-        path.mkdir(parents=True, exist_ok=True)
         self.write("scenario.toml", scenario)
 
     @property
@@ -42,7 +47,8 @@ class RunFolder:
     ) -> Part:
         """What the file `name` of the folder holds; made and written if it is not there, or if reading it raises ValueError.
 
-        `write` must replace the file in one step, so that an interrupted run leaves none that is half written.
+        A file that is locked, or may not be read, is kept: its OSError is passed on. `write` must replace the file in one step,
+        so that an interrupted run leaves none that is half written.
         """
         path = self.path / name
         if path.is_file():
@@ -52,7 +58,6 @@ class RunFolder:
                 self.log(f"{name}: made again: {error}")
         started = time.perf_counter()
         part = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
         write(part, path)
         self.log(f"{name}: made in {time.perf_counter() - started:.2f} s")
         return part
@@ -63,12 +68,5 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Add a line to log.txt."""
-        with open(self.path / "log.txt", "a") as file:
+        with said_of(self.path / "log.txt"), open(self.path / "log.txt", "a") as file:
             file.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under another name and give it its own when it is whole."""
-    partial = path.with_name(f"{path.name}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from twin.data.files import said_of
 from twin.studies.folder import RunFolder
 from twin.studies.results import Results
-from twin.studies.scenario import to_toml
+from twin.studies.scenario import load, to_toml
 from twin.studies.study import Options, Study
 
 DEFAULTS = Options()
 
 
-def run(study: Study, out: Path, options: Options = DEFAULTS) -> Results:
+def run(study: Study, out: str | Path, options: Options = DEFAULTS) -> Results:
     """Do what is missing of a study in its folder and return the results.
 
-    Raises ValueError if the folder holds another study, or data are not what the study needs.
+    A folder of a study that fits other models to the same is gone on with. Raises ValueError if the folder holds another study,
+    or data are not what the study needs, and OSError naming a file for which there is no room.
     """
-    folder = RunFolder(out, to_toml(study))
+
+    def continues(before: Path) -> bool:
+        try:
+            return study.differs_in_models_alone(load(before))
+        except ValueError:  # of another version, perhaps
+            return False
+
+    folder = RunFolder(out, to_toml(study), continues)
     done = study.carry_out(folder, options)
     folder.write("results.json", json.dumps(done.results.table(), indent=1))
     for name, text in done.results.files().items():
         folder.write(name, text)
-    done.page()
+    with said_of(folder.path / "report.html"):
+        done.page()
     folder.log(f"done in {folder.seconds:.1f} s")
     return done.results

@@ -14,7 +14,7 @@ from twin.data.store import versions
 from twin.engine import ENGINES, Engine
 from twin.studies.folder import RunFolder
 from twin.studies.results import Results
-from twin.studies.table import LONGEST_NAME, NAME, Table
+from twin.studies.table import LONGEST_NAME, NAME, Inference, Table
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,17 @@ class Study(Table):
     @abstractmethod
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Do what the folder does not hold yet. Raises ValueError if data are not what the study needs."""
+
+    def differs_in_models_alone(self, other: Study) -> bool:
+        """Is another study this one but for the models that are fitted? A model of both has the same settings in both."""
+        mine, others = (study.model_dump(mode="json") for study in (self, other))
+        inference = mine.pop("inference", None), others.pop("inference", None)
+        if self.kind != other.kind or mine != others or None in inference:
+            return False
+        ours, theirs = inference
+        fixed = set(Inference.model_fields) - {"models"}
+        both = {*ours["models"]} & {*theirs["models"]} | fixed
+        return all(ours.get(key) == theirs.get(key) for key in both)
 
     def head(self, folder: RunFolder) -> dict[str, Any]:
         """Where results come from: the keys that those of every kind begin with."""

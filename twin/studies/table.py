@@ -134,3 +134,8 @@ class Inference(BaseModel):
         """The settings given for what is fitted under a name."""
         table = (self.model_extra or {}).get(name, {})
         return {key: value for key, value in table.items() if key != "model"}
+
+    def asked(self, name: str) -> dict[str, Any]:
+        """The model and all settings of what is fitted under a name, as JSON keeps them."""
+        model = self.model(name)
+        return {"model": model, **find_settings(model)(**self.settings(name)).model_dump(mode="json")}

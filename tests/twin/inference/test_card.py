@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +20,7 @@ from agents.neural.registry import NEURAL_RULES
 from agents.policy import with_lapses
 from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, normal, uniform
 from twin.cohort import Cohort
+from twin.data.files import DiskFull
 from twin.data.trials import Trials
 from twin.inference.card import load_fit
 from twin.inference.closed_form.rule_fit import RuleFit
@@ -218,18 +221,24 @@ def test_numbers_that_json_does_not_have_come_back(tmp_path):
         assert not {"NaN", "Infinity", "-Infinity"} & set(text.replace(",", " ").split())
 
 
-def test_failed_save_leaves_the_old_fit(tmp_path, monkeypatch):
-    def full(tensors, path):
-        path.write_bytes(b"half")
-        raise OSError("no space left")
+@pytest.mark.parametrize("name", ["card.json", "model.safetensors"])
+def test_failed_save_leaves_the_old_fit(name, tmp_path, monkeypatch):
+    """Whichever of the two files finds no room."""
+
+    def write(path, content):
+        with open(path, "wb") as file:
+            file.write(content if name not in path.name else b"half")
+        if name in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     done = fit_of_network("dnnglm")
     done.save(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(DiskFull, match=rf"^{tmp_path / name}: no space left for this file, which needs .* MB") as caught:
         fit_of_network("dnnglm", members=2).save(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".tmp"} == before
+    assert "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     load_fit(tmp_path)
 
 

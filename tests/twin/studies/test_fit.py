@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from twin.cli import main
+from twin.data import formats
 from twin.data.trials import Trials
 from twin.inference.card import load_fit
+from twin.studies.run import run
 from twin.studies.scenario import load, parse
 
 
@@ -54,6 +56,97 @@ def test_data_are_looked_for_where_the_user_stands_and_then_beside_the_scenario(
     assert load("scenarios/f.toml").data == tmp_path / "mice.h5"
     with pytest.raises(ValueError, match="x: data: input is not a valid path"):
         parse({"kind": "fit", "name": "f", "data": 3, "inference": {"models": ["reinforce"]}}, "x")
+
+
+MICE = """subject,session,date,contrast_left,contrast_right,choice,correct,probability_left
+"""
+
+
+def table_of(mice: dict[str, int]) -> str:
+    """A csv of mice that see one side or the other, and go right more and more; so many trials each."""
+    rows = [
+        f"{mouse},1,2020-01-0{1 + t // 40},{'' if t % 2 else 1.0},{1.0 if t % 2 else ''},{c},{int((c > 0) == t % 2)},0.5"
+        for mouse, trials in mice.items()
+        for t in range(trials)
+        for c in [1 if (t * 7) % 10 < 5 + t // 20 else -1]
+    ]
+    return MICE + "\n".join(rows) + "\n"
+
+
+def fitted(tmp_path, *more: str) -> tuple[int, dict, list[str]]:
+    """The exit status of `twin fit` of mice.csv, its models' results, and the lines of the log that it added."""
+    out, log = tmp_path / "run", tmp_path / "run" / "log.txt"
+    before = len(log.read_text().splitlines()) if log.exists() else 0
+    status = main(["fit", str(tmp_path / "mice.csv"), "--folds", "2", "--out", str(out), *more])
+    lines = [line.split(" ", 1)[1] for line in log.read_text().splitlines()[before:]]
+    return status, json.loads((out / "results.json").read_text())["models"], lines
+
+
+GLM = ("--model", "static-glm")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"a": 80}, {"a": 80, "b": 80, "c": 80}, {"a": 120, "b": 80}], ids=["fewer", "more", "longer"]
+)
+def test_other_mice_in_the_same_file_are_fitted_again(changed, tmp_path):
+    changed = {"z": 80} | changed
+    (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80, "z": 80}))
+    assert fitted(tmp_path, *GLM)[0] == 0
+    (tmp_path / "mice.csv").write_text(table_of(changed))
+    status, found, log = fitted(tmp_path, *GLM)
+    assert status == 0
+    assert "fits/static-glm/card.json: made again: it is of other data" in log
+    assert "fits/static-glm/held_out.json: made again: it is of other data" in log
+    fit = load_fit(tmp_path / "run/fits/static-glm")
+    assert set(fit.ids) == {*changed}
+    trials = Trials.from_rollout(formats.read(tmp_path / "mice.csv"))
+    expected = fit.log_likelihood(trials).sum() / trials.mask.sum()
+    assert found["static-glm"]["train_ll_per_trial"] == pytest.approx(expected)
+    assert expected > math.log(0.5)
+
+
+def test_another_model_in_a_finished_folder_is_all_that_is_fitted(tmp_path, capsys):
+    (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80}))
+    assert fitted(tmp_path, *GLM)[0] == 0
+    kept = tmp_path / "run/fits/static-glm/card.json"
+    before = kept.stat().st_mtime_ns
+    settings = ("--set", "reinforce.fixed.rate=0.1")
+    status, found, log = fitted(tmp_path, *GLM, "--model", "reinforce", *settings)
+    assert status == 0
+    assert {"static-glm", "reinforce"} <= set(found)
+    assert [line.split(":")[0] for line in log if "made" in line] == [f"fits/reinforce/{n}.json" for n in ("card", "held_out")]
+    assert kept.stat().st_mtime_ns == before
+    status, found, log = fitted(tmp_path, "--model", "reinforce", *settings)
+    assert status == 0
+    assert not [line for line in log if "made" in line]
+    assert fitted(tmp_path, "--model", "reinforce", "--set", "reinforce.fixed.rate=0.2")[0] == 2
+    assert "holds the run of another scenario" in capsys.readouterr().err
+    assert fitted(tmp_path, *GLM, "--features", "stimulus")[0] == 2
+
+
+def test_settings_that_changed_on_the_way_are_fitted_again(tmp_path):
+    """Asked for with other settings, after a run without the model: the fit that is there is not what is asked for."""
+    (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80}))
+    fitted(tmp_path, "--model", "reinforce")
+    fitted(tmp_path, *GLM)
+    _, _, log = fitted(tmp_path, "--model", "reinforce", "--set", "reinforce.fixed.rate=0.2")
+    for name in ("card", "held_out"):
+        assert f"fits/reinforce/{name}.json: made again: it is of another model or other settings" in log
+    assert (load_fit(tmp_path / "run/fits/reinforce").theta[:, 0] == 0.2).all()
+
+
+BROKEN = ["", "[]", "{", '{"scores": {}}', "\xff", '{"data_hash": "", "asked": {}, "scores": {"x": null}}']
+
+
+@pytest.mark.parametrize("name", ["card.json", "held_out.json"])
+def test_unreadable_part_of_a_fit_is_made_again(name, copied):
+    study, folder, results = copied("fit")
+    path = folder / "fits/static-glm" / name
+    for broken in BROKEN:
+        path.write_text(broken, encoding="latin-1")
+        again = run(study, folder)
+        assert again.models["static-glm"].heldout_ll_per_trial == results.models["static-glm"].heldout_ll_per_trial
+        assert f"fits/static-glm/{name}: made again: {path}: " in (folder / "log.txt").read_text()
 
 
 def test_fit_of_a_real_mouse(real_mouse, tmp_path, capsys):

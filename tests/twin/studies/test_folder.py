@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from twin.data.files import Locked
 from twin.studies.folder import RunFolder
 
 
@@ -41,3 +42,24 @@ def test_folder_of_another_scenario_is_refused_and_left_alone(tmp_path):
     with pytest.raises(ValueError, match="holds the run of another scenario"):
         RunFolder(tmp_path, "x = 2\n")
     assert (tmp_path / "scenario.toml").read_text() == "x = 1\n"
+
+
+def test_folder_is_gone_on_with_where_the_study_says_so(tmp_path):
+    RunFolder(str(tmp_path), "x = 1\n")
+    seen = []
+    RunFolder(tmp_path, "x = 2\n", lambda before: not seen.append(before.read_text()))
+    assert seen == ["x = 1\n"]
+    assert (tmp_path / "scenario.toml").read_text() == "x = 2\n"
+
+
+@pytest.mark.parametrize("error", [Locked("a: locked"), PermissionError("a: you may not read it")])
+def test_file_that_cannot_be_read_for_now_is_kept(error, tmp_path):
+    folder = RunFolder(tmp_path, "x = 1\n")
+    folder.keep("a", lambda: 1, read, write)
+
+    def held(path):
+        raise error
+
+    with pytest.raises(type(error), match="a: "):
+        folder.keep("a", lambda: 2, held, write)
+    assert (tmp_path / "a").read_text() == "1"

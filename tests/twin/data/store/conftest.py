@@ -1,0 +1,25 @@
+"""A rollout that has everything a file can hold, and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from twin.data.rollout import SESSION_COLUMNS
+from twin.data.store import write_rollout
+
+
+@pytest.fixture(scope="module")
+def complete(small):
+    """A rollout that has everything a file can hold."""
+    sessions = len(small[1].sessions.start)
+    return dataclasses.replace(small[1], of_session={name: np.zeros(sessions, np.int8) for name in SESSION_COLUMNS})
+
+
+@pytest.fixture
+def file(complete, tmp_path):
+    """A whole file that a test may change."""
+    write_rollout(complete, tmp_path / "r.h5")
+    return tmp_path / "r.h5"

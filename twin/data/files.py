@@ -1,0 +1,88 @@
+"""Files that are written whole or not at all, and what is said where they cannot be.
+
+A file is written under another name, which it loses only when all of it is on the disk. So nobody sees half of one, and what a
+full disk or a kill interrupts is not there at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room: on the disk, in the user's share of it, in one file
+
+
+class DiskFull(OSError):
+    """There is no room for a file; the message says which, and what it needs."""
+
+
+class Locked(OSError):
+    """Another program holds a file; the message says how it is freed."""
+
+
+def replace_file(path: str | Path, content: bytes) -> None:
+    """Write a file whole. Raises OSError that says which file could not be written, why, and what to do."""
+    with written_whole(path, len(content)) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def written_whole(path: str | Path, size: int | None = None) -> Iterator[Path]:
+    """The name under which to write a file; it gets its own when the block ends, and is removed if the block fails.
+
+    `size` is what the file needs, in bytes, if that is known. Raises OSError as `replace_file`.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.tmp")
+    try:
+        with said_of(path, size):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def said_of(path: str | Path, size: int | None = None) -> Iterator[None]:
+    """Make an error of the system in this block one sentence about a file, which needs `size` bytes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it is a sentence already
+            raise
+        if error.errno in FULL:
+            raise DiskFull(_full(Path(path), size, error)) from error
+        raise type(error)(f"{error.filename or path}: {error.strerror}; give a path that can be written, or free it") from error
+
+
+def _full(path: Path, size: int | None, error: OSError) -> str:
+    """What to say of a file for which there is no room."""
+    needs = "" if size is None else f", which needs {_megabytes(size)}"
+    free = "unknown"
+    with suppress(OSError):
+        free = _megabytes(shutil.disk_usage(path.parent).free)
+    return (
+        f"{path}: no space left for this file{needs} ({error.strerror}; {free} free on its disk); "
+        f"free some, or write elsewhere, and run the same command again"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB"
+
+
+def told(error: OSError) -> str:
+    """One sentence of any error of the system, its file first."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror}"
