@@ -43,7 +43,7 @@ class Design(Record):
     fraction_trained: float = Field(description="fraction of mice that reached the status")
     fraction_untrainable: float = Field(description="fraction labelled untrainable after 40 sessions")
     median_sessions: Number = Field(description="median time to the status (Kaplan-Meier); null if fewer than half reached it")
-    median_trials: Number = Field(description="the same in trials")
+    median_trials: Number = Field(description="the same in trials; null likewise")
     mean_sessions: float = Field(description="mean over all mice, restricted to the horizon")
     mean_trials: float = Field(description="the same in trials")
     water_ul: float = Field(description="mean water, microlitres")

@@ -161,7 +161,7 @@ class MouseFit(Record):
     minus_static: Number = Field(
         None, description="that minus the static GLM's: learning against none; null if not finite, absent if it was not fitted"
     )
-    converged: bool | None = Field(None, description="did the fit of the mouse end at an optimum? absent for a network")
+    converged: bool | None = Field(None, description="did its fit end at an optimum? absent (never null) for a network")
 
 
 class MouseRow(Record):
