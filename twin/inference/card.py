@@ -72,7 +72,7 @@ def read_card(folder: str | Path) -> Card:
     try:
         with said_of(file):
             content = file.read_bytes()
-        return _CARDS.validate_json(content)
+        return _CARDS.validate_json(content, context={"read": True})
     except ValidationError as error:
         raise ValueError(f"{file}: {_explained(error)}") from None
 
@@ -85,6 +85,8 @@ def _explained(error: ValidationError) -> str:
         return f"key {key!r} is missing; expected the card of a fit"
     if first["type"] == "union_tag_not_found":
         return "key 'kind' is missing; expected the card of a fit (of an older version, perhaps: then fit again)"
+    if first["type"] == "union_tag_invalid":
+        return f"kind is {first['ctx']['tag']!r}; expected {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; expected the card of a fit"
     text = str(first["msg"]).removeprefix("Value error, ")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator, model_validator
 
 from agents.features import feature_codes
 from agents.rules import RULES
@@ -116,8 +116,10 @@ class ClosedFormCard(_Card):
         return self
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
-        """What converged is finite, and within the bounds of its parameter."""
+    def _possible(self, info: ValidationInfo) -> Self:
+        """What converged is finite, and within the bounds of its parameter; asked of a card that is read."""
+        if not info.context:
+            return self
         for column, parameter in zip(self.theta.T, self.layout.columns.items(), strict=True):
             name, bounds = parameter
             for mouse in np.flatnonzero(self.converged):
@@ -188,10 +190,19 @@ class NeuralCard(_Card):
     @model_validator(mode="after")
     def _shapes(self) -> Self:
         self._expect("initial_weights", len(self.mice), len(self.features))
-        self._expect_finite("initial_weights")
         if self.noise:
             for name in ("trial", "day"):
                 self.noise._expect(name, len(self.features))
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self, info: ValidationInfo) -> Self:
+        """What is read is finite."""
+        if not info.context:
+            return self
+        self._expect_finite("initial_weights")
+        if self.noise:
+            for name in ("trial", "day"):
                 self.noise._expect_finite(name, least=0)
         return self
 

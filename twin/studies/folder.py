@@ -58,7 +58,9 @@ class RunFolder:
                 self.log(f"{name}: made again: {error}")
         started = time.perf_counter()
         part = make()
-        write(part, path)
+        with said_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(part, path)
         self.log(f"{name}: made in {time.perf_counter() - started:.2f} s")
         return part
 

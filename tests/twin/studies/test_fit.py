@@ -66,9 +66,9 @@ def table_of(mice: dict[str, int]) -> str:
     """A csv of mice that see one side or the other, and go right more and more; so many trials each."""
     rows = [
         f"{mouse},1,2020-01-0{1 + t // 40},{'' if t % 2 else 1.0},{1.0 if t % 2 else ''},{c},{int((c > 0) == t % 2)},0.5"
-        for mouse, trials in mice.items()
+        for m, (mouse, trials) in enumerate(mice.items())
         for t in range(trials)
-        for c in [1 if (t * 7) % 10 < 5 + t // 20 else -1]
+        for c in [1 if (t * 7 + t * t * m) % 10 < 5 + t // 20 else -1]
     ]
     return MICE + "\n".join(rows) + "\n"
 
@@ -85,10 +85,16 @@ def fitted(tmp_path, *more: str) -> tuple[int, dict, list[str]]:
 GLM = ("--model", "static-glm")
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Studies draw nothing, which takes most of their time."""
+    monkeypatch.setattr("twin.report.page.write", lambda *page: None)
+
+
 @pytest.mark.parametrize(
     "changed", [{"a": 80}, {"a": 80, "b": 80, "c": 80}, {"a": 120, "b": 80}], ids=["fewer", "more", "longer"]
 )
-def test_other_mice_in_the_same_file_are_fitted_again(changed, tmp_path):
+def test_other_mice_in_the_same_file_are_fitted_again(changed, tmp_path, undrawn):
     changed = {"z": 80} | changed
     (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80, "z": 80}))
     assert fitted(tmp_path, *GLM)[0] == 0
@@ -105,7 +111,7 @@ def test_other_mice_in_the_same_file_are_fitted_again(changed, tmp_path):
     assert expected > math.log(0.5)
 
 
-def test_another_model_in_a_finished_folder_is_all_that_is_fitted(tmp_path, capsys):
+def test_another_model_in_a_finished_folder_is_all_that_is_fitted(tmp_path, capsys, undrawn):
     (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80}))
     assert fitted(tmp_path, *GLM)[0] == 0
     kept = tmp_path / "run/fits/static-glm/card.json"
@@ -124,7 +130,7 @@ def test_another_model_in_a_finished_folder_is_all_that_is_fitted(tmp_path, caps
     assert fitted(tmp_path, *GLM, "--features", "stimulus")[0] == 2
 
 
-def test_settings_that_changed_on_the_way_are_fitted_again(tmp_path):
+def test_settings_that_changed_on_the_way_are_fitted_again(tmp_path, undrawn):
     """Asked for with other settings, after a run without the model: the fit that is there is not what is asked for."""
     (tmp_path / "mice.csv").write_text(table_of({"a": 80, "b": 80}))
     fitted(tmp_path, "--model", "reinforce")
@@ -139,7 +145,7 @@ BROKEN = ["", "[]", "{", '{"scores": {}}', "\xff", '{"data_hash": "", "asked": {
 
 
 @pytest.mark.parametrize("name", ["card.json", "held_out.json"])
-def test_unreadable_part_of_a_fit_is_made_again(name, copied):
+def test_unreadable_part_of_a_fit_is_made_again(name, copied, undrawn):
     study, folder, results = copied("fit")
     path = folder / "fits/static-glm" / name
     for broken in BROKEN:
