@@ -166,8 +166,10 @@ class ChoiceWorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self._mice is None:
             self._mice = new_mice(self._rig[0], np.zeros(self.num_envs, np.uint64))
             seeds = [int(self.np_random.integers(2**32)) if s is None else s for s in seeds]
-        for m in np.flatnonzero(mask & [s is not None for s in seeds]):
-            self._mice[m : m + 1] = new_mice(self._rig[0], np.array([mouse_key(np.uint64(seeds[m] or 0), m)], np.uint64))
+        for m, own in enumerate(seeds):
+            if mask[m] and own is not None:
+                key = mouse_key(np.uint64(own), m)
+                self._mice[m : m + 1] = new_mice(self._rig[0], np.array([key], np.uint64))
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A choice of every mouse, (M,), all after `response_time` seconds."""
