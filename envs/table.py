@@ -13,8 +13,9 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from envs.names import shown, suggest
+from envs.names import LONGEST, shown, suggest
 
+LONGEST_WORD = 300  # characters of a key or a path that an error shows whole
 LARGEST = 2**63 - 1  # whole number that TOML, HDF5 and compiled code can hold
 
 
@@ -43,14 +44,14 @@ class Table(BaseModel):
 
 
 def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> str:
-    """All that is wrong with a table, in one paragraph; `where` is the path of the table itself.
+    """All that is wrong with a table, in one paragraph whatever its keys hold; `where` is the path of the table itself.
 
     What only follows from an error further inside is left out.
     """
     every = error.errors()
     inner = [one for one in every if not any(_is_inside(other["loc"], one["loc"]) for other in every)]
     every_sentence = "; ".join(_explain_one(model, one, [where] if where else []) for one in inner)
-    return " ".join(every_sentence.split())  # a key may hold line ends
+    return " ".join(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST]}..." for word in every_sentence.split())
 
 
 def _is_inside(location: Sequence[Any], other: Sequence[Any]) -> bool:
