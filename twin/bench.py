@@ -199,6 +199,6 @@ def _startup(add: Add) -> None:
     code = "import twin, twin.studies.run\ntwin.simulate(twin.Cohort(mice=1), trials=1)"
     seconds = _best(lambda: subprocess.run([sys.executable, "-c", code], check=True), 3)
     add("startup", seconds, "s", "new process to the first trial, warm cache")
-    call = [sys.executable, "-m", "twin.cli", "--help"]
+    call = [sys.executable, "-m", "twin", "--help"]
     seconds = _best(lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL), 5)
     add("startup_help", seconds, "s", "twin --help")

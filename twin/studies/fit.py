@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, FiniteFloat, ValidationError, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from envs.names import shown
-from envs.table import Table, explain
 from twin.data import formats
-from twin.data.files import replace_file, said_of
 from twin.data.rollout import Rollout
-from twin.data.store import versions
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
 from twin.studies.folder import RunFolder
+from twin.studies.models import FAILURES, KeptScores, fit_models
 from twin.studies.results import BehaviorResults, Number, Pair, Record
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from twin.inference.fit import Fit  # torch is loaded once there is something to fit
 
 FEATURES = ("stimulus", "bias")  # of models that are not told others
-FAILURES = (ArithmeticError, np.linalg.LinAlgError)  # of one model's arithmetic; the others go on
 COLUMNS = {
     "log-lik/trial fitted": ("train_ll_per_trial", 1.0),
     "log-lik/trial later": ("future_ll_per_trial", 1.0),
@@ -152,7 +147,7 @@ class FitStudy(Study):
 
         scores = {}
         for name in self.inference.models:
-            kept = _KeptScores(trials.content_hash(), self.inference.asked(name) | {"folds": self.folds, "seed": self.seed})
+            kept = KeptScores(trials.content_hash(), self.inference.asked(name) | {"folds": self.folds, "seed": self.seed})
             model = self.inference.model(name)
             settings = self.inference.settings(name)
             score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
@@ -167,83 +162,6 @@ def with_fits(rows: Sequence[Mapping[str, Any]], ids: Sequence[str], fits: Seque
     """The table of mice with what the models make of those that were fitted, `ids`, in their order."""
     of_mouse = dict(zip(ids, fits, strict=True))
     return [{**row, **({"fits": of_mouse[row["id"]]} if row["id"] in of_mouse else {})} for row in rows]
-
-
-def fit_models(
-    inference: Inference, trials: Trials, folder: RunFolder, options: Options, known: np.ndarray | None = None
-) -> tuple[dict[str, tuple[Fit, float]], list[str]]:
-    """Every model's fit and the seconds it took, from the folder or fitted to the trials; a note for each that failed.
-
-    `known` are the mice's first weights (M, K), which only simulated mice tell. Raises ValueError if no mouse makes a choice.
-    """
-    if not trials.mask.any():
-        raise ValueError(
-            f"none of {len(trials.ids)} mice makes a choice in {int(trials.lengths.sum())} trials; models are fitted to choices"
-        )
-    from twin.inference.card import load_fit, read_card
-    from twin.inference.fit import fit
-
-    data_hash = trials.content_hash()
-
-    def fitted(name: str) -> tuple[Fit, float]:
-        started = time.perf_counter()
-        settings = inference.settings(name)
-        done = fit(trials, inference.model(name), initial_weights=known, progress=options.progress, **settings)
-        return done, time.perf_counter() - started
-
-    def read(name: str, card: Path) -> tuple[Fit, float]:
-        kept = read_card(card.parent)
-        if kept.data_hash != data_hash:
-            raise ValueError("it is of other data")
-        if kept.asked != inference.asked(name):
-            raise ValueError("it is of another model or other settings")
-        return load_fit(card.parent), kept.seconds or 0.0
-
-    def write(name: str, done: tuple[Fit, float], card: Path) -> None:
-        about = {"seconds": done[1], "trials": int(trials.mask.sum()), "asked": inference.asked(name), "versions": versions()}
-        done[0].save(card.parent, about)
-
-    fits, notes = {}, []
-    for name in inference.models:
-        card = f"fits/{name}/card.json"
-        try:
-            fits[name] = folder.keep(card, partial(fitted, name), partial(read, name), partial(write, name))
-        except FAILURES as error:
-            notes.append(f"{name}: could not be fitted ({error})")
-    return fits, notes
-
-
-class _Scores(Table):
-    """What a file of scores holds."""
-
-    data_hash: str
-    asked: dict[str, Any]
-    scores: dict[str, FiniteFloat]
-
-
-class _KeptScores(NamedTuple):
-    """Scores in a file, bound to the content of the trials that were scored, and to what was asked."""
-
-    data_hash: str
-    asked: dict[str, Any]
-
-    def read(self, path: Path) -> dict[str, float]:
-        """The scores of a file. Raises ValueError if they are of other data or settings."""
-        with said_of(path):
-            content = path.read_bytes()
-        try:
-            kept = _Scores.model_validate_json(content)
-        except ValidationError as error:
-            raise ValueError(f"{path}: {explain(_Scores, error)}") from None
-        if kept.data_hash != self.data_hash:
-            raise ValueError("it is of other data")
-        if kept.asked != self.asked:
-            raise ValueError("it is of another model or other settings")
-        return kept.scores
-
-    def write(self, scores: dict[str, float], path: Path) -> None:
-        """Put scores into a file, in one step."""
-        replace_file(path, json.dumps(self._asdict() | {"scores": scores}).encode())
 
 
 def _scores_text(results: FitResults) -> list[str]:

@@ -18,8 +18,9 @@ from twin.evaluation.mice import fitted_rows
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
 from twin.studies.cohort import CohortStudy
-from twin.studies.fit import fit_models, updates_of_first_mouse, weights_of, with_fits
+from twin.studies.fit import updates_of_first_mouse, weights_of, with_fits
 from twin.studies.folder import RunFolder
+from twin.studies.models import fit_models
 from twin.studies.results import BehaviorResults, Number, Record
 from twin.studies.study import Done, Options
 from twin.studies.table import Inference

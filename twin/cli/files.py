@@ -1,0 +1,108 @@
+"""Commands that turn, describe and check files of behaviour."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin.cli.arguments import add_command, count
+
+if TYPE_CHECKING:
+    from envs.protocols import Protocol
+
+
+def declare_files(commands: Any) -> None:
+    """`twin import`, `export`, `info` and `verify`."""
+    convert = add_command(commands, "import", _import, "Turn a file of behaviour into an HDF5 rollout.")
+    convert.add_argument("source", type=Path)
+    convert.add_argument("destination", type=Path)
+    convert.add_argument("--overwrite", action="store_true", help="replace the destination if it is an HDF5 rollout")
+    export = add_command(commands, "export", _export, "Write the trials of a file in another format, for other programs.")
+    export.add_argument("source", type=Path)
+    export.add_argument("destination", type=Path)
+    export.add_argument("--overwrite", action="store_true", help="replace the destination if it was made by `twin export`")
+    export.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
+    info = add_command(commands, "info", _info, "Say what an HDF5 rollout holds.")
+    info.add_argument("file", type=Path)
+    words = "Check an HDF5 rollout against its content hash, and behaviour against protocols."
+    verify = add_command(commands, "verify", _verify, words)
+    verify.add_argument("file", type=Path, help="HDF5 rollout; with --against a file of any known format")
+    verify.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="PROTOCOL",
+        help="say for each session in which fraction of trials it agrees with a protocol (name or TOML file); may be repeated",
+    )
+    words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
+    verify.add_argument("--stage", type=count, metavar="N", help=words)
+
+
+def _import(options: argparse.Namespace) -> None:
+    _convert(options, "hdf5")
+
+
+def _export(options: argparse.Namespace) -> None:
+    _convert(options, options.format)
+
+
+def _convert(options: argparse.Namespace, format: str | None) -> None:
+    from twin.data.formats import check_destination, detect, write
+
+    destination = options.destination
+    form = detect(options.source)
+    check_destination(destination, format, options.overwrite, options.source)
+    rollout = form.read(options.source)
+    _say(rollout.notes)
+    write(rollout, destination, format, options.overwrite)
+    print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
+
+
+def _say(notes: list[str]) -> None:
+    """What was made of a file, where results do not get in its way."""
+    for note in notes:
+        print(f"twin: note: {note}", file=sys.stderr)
+
+
+def _info(options: argparse.Namespace) -> None:
+    import json
+
+    from twin.data.store import describe
+
+    print(json.dumps(describe(options.file), indent=1))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from twin.data.formats import detect
+
+    if options.stage is not None and not options.against:
+        raise ValueError(f"--stage {options.stage} is of a protocol; name it by --against PROTOCOL")
+    protocols = [_protocol(name) for name in dict.fromkeys(options.against)]
+    form = detect(options.file)
+    if form.verify:
+        print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
+    elif not protocols:
+        raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
+    if protocols:
+        from twin.replay import agreement
+        from twin.report.tables import text_table
+
+        rollout = form.read(options.file)
+        _say(rollout.notes)
+        header, rows, found = agreement(rollout, protocols, options.stage)
+        print(*text_table(header, rows), *found, sep="\n")
+
+
+def _protocol(name: str) -> Protocol:
+    """A protocol by its name, or that of a TOML file, called like the file unless it says its name."""
+    import tomllib
+
+    from envs.protocols import load_protocol, read_protocol
+
+    if not name.endswith(".toml"):
+        return load_protocol(name)
+    protocol = read_protocol(name)
+    named = "name" in tomllib.loads(Path(name).read_text())
+    return protocol if named else protocol.model_copy(update={"name": Path(name).stem})

@@ -1,0 +1,112 @@
+"""Commands that run studies, draw their pages again, and measure speed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin.cli.arguments import add_command, count, positive
+
+if TYPE_CHECKING:
+    from twin.studies.study import Options, Study
+
+
+def declare_run(commands: Any) -> None:
+    """`twin run`."""
+    run = add_command(commands, "run", _run, "Run a scenario; run it again to go on where it stopped.")
+    run.add_argument("scenario", type=Path, help="TOML file, or the name of a scenario that comes with twin: quickstart")
+    run.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
+    run.add_argument("--workers", type=positive, default=2, help="workers that simulate side by side")
+    run.add_argument("--engine", default="threads", help="what the workers are: serial, threads or processes")
+    run.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from twin.studies.scenario import load, to_toml
+    from twin.studies.study import Options
+
+    how = Options(progress=True, workers=options.workers, engine=options.engine)
+    study = load(options.scenario, options.set)
+    if options.dry_run:
+        print(to_toml(study), end="")
+        return
+    _run_study(study, options.out or Path("runs") / study.name, how)
+
+
+def _run_study(study: Study, out: Path, options: Options) -> None:
+    from twin.studies.run import run
+
+    print(run(study, out, options).summary())
+    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+
+
+def declare_fit(commands: Any) -> None:
+    """`twin fit`."""
+    fit = add_command(commands, "fit", _fit, "Fit models to behaviour, in a file of any known format.")
+    fit.add_argument("data", type=Path)
+    fit.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
+    fit.add_argument("--future", type=count, default=0, metavar="N", help="predict the last N trials of each mouse")
+    fit.add_argument("--folds", type=count, default=0, metavar="N", help="predict each of N folds of mice from the others")
+    fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
+    fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
+    fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from twin.data.formats import read
+    from twin.studies.scenario import apply_changes, parse
+    from twin.studies.study import Options
+
+    read(options.data)  # whatever is wrong with the file is said before anything is made
+    inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
+    if options.features is not None:
+        inference["features"] = [name.strip() for name in options.features.split(",")]
+    apply_changes(inference, options.set)
+    table = {
+        "kind": "fit",
+        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.name.split('.')[0])[:80]}",
+        "data": str(options.data),
+        "future": options.future,
+        "folds": options.folds,
+        "inference": inference,
+    }
+    study = parse(table, "twin fit")
+    _run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
+
+
+def declare_report(commands: Any) -> None:
+    """`twin report`."""
+    report = add_command(commands, "report", _report, "Make the figures and the page of a run folder again.")
+    report.add_argument("folder", type=Path)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from twin.studies.scenario import load
+    from twin.studies.study import Options
+
+    if not (options.folder / "scenario.toml").is_file():
+        raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
+    _run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
+
+
+def declare_bench(commands: Any) -> None:
+    """`twin bench`."""
+    bench = add_command(commands, "bench", _bench, "Measure the speed of every hot path on this machine.")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    bench.add_argument("--quick", action="store_true", help="smaller sizes; under a minute")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    import json
+
+    from twin.bench import bench
+
+    results = bench(quick=options.quick)
+    if options.json:
+        print(json.dumps(results, indent=1))
+        return
+    for row in results["results"]:
+        print(f"{row['name']:28s} {row['value']:14.4g} {row['unit']:22s} {row['settings']}")
