@@ -51,6 +51,8 @@ def test_only_the_fit_that_is_missing_is_made_again(copied):
 
 
 def test_summary_is_a_table_of_the_models(finished):
-    header, *rows = finished("recovery").results.summary().splitlines()[3:]
+    results = finished("recovery").results
+    header, *rows = results.summary().splitlines()[3:]
     assert "rel. RMSE grid" in header and "spread" not in header
-    assert [row.split()[0] for row in rows] == ["reinforce-baseline", "dnnglm"]
+    assert [row.split()[0] for row in rows[:2]] == ["reinforce-baseline", "dnnglm"]
+    assert rows[2:] == results.flag_lines()
