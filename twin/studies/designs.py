@@ -93,9 +93,7 @@ class DesignsResults(Results):
 
     until: str = Field(description="status to which mice were trained")
     horizon: int = Field(description="sessions, at most")
-    settings: Mapping[str, Mapping[str, Any]] = Field(
-        description="what the designs differ in beside their stages: by key of the protocol, the value of each design"
-    )
+    settings: Mapping[str, Mapping[str, Any]] = Field(description="where designs differ beside their stages: by key, by design")
     designs: Mapping[str, Design] = Field(description="by name")
     comparisons: Sequence[DesignComparison] = Field(description="of every two designs")
     ranking: Sequence[Place] = Field(min_length=1, description="fewest mean sessions first")
@@ -116,8 +114,7 @@ class DesignsResults(Results):
 
 def _by_design(values: Mapping[str, Any]) -> str:
     """The value of each design."""
-    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{value} ({name})" for name, value in shown.items())
+    return ", ".join(f"{v:g} ({name})" if isinstance(v, float) else f"{v} ({name})" for name, v in values.items())
 
 
 def _differences(designs: Mapping[str, Protocol]) -> dict[str, dict[str, Any]]:
