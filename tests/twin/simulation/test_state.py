@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.evaluation.designs import DesignSessions
 from twin.evaluation.status import Status
+from twin.inference.known_rule import KnownRule
 from twin.simulation import CohortState, Simulation, begin_session, designs, move_mice, simulate
 from twin.simulation import simulation as simulation_module
 from twin.simulation.designs import train_design
@@ -36,7 +36,7 @@ def cohort_of(rule: str) -> Cohort:
     parameters = {"trial_noise": 0.01, "day_noise": 0.1, "initial_weight.stimulus": 1.0, "engaged_trials": 350.0}
     cohort = Cohort(mice=3, rule="static", features=FEATURES, parameters=parameters)
     network = neural_rule(rule, FEATURES, hidden=6, initial_scale=0.05).eval()
-    cohort.__dict__["known_rule"] = SimpleNamespace(rule=network, features=FEATURES, theta={})
+    cohort.__dict__["known_rule"] = KnownRule(network, FEATURES)
     return cohort
 
 

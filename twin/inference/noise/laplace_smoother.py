@@ -26,7 +26,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from envs.compiled import njit
 
 STEPS = 60  # of Newton's method
 TOLERANCE = 1e-10  # largest change of a weight at which the path counts as found

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
+from envs.compiled import njit
 from twin.inference.neural.kernels.lanes import OPTIONS
 
 RELU, TANH, SILU = 0, 1, 2

@@ -23,8 +23,7 @@ Letters are explained in `structs`; the steps of one trial are in `steps`.
 Limits. Results equal a torch loop to rounding, not bit for bit. Nothing is checked here: a wrong shape reads foreign memory.
 """
 
-from numba import njit
-
+from envs.compiled import njit
 from twin.inference.neural.kernels.lanes import OPTIONS, add_product
 from twin.inference.neural.kernels.layers import ZERO, add, add_rows, clear, copy
 from twin.inference.neural.kernels.steps import (

@@ -4,8 +4,7 @@ Letters as in `structs`. The steps read many arrays: in a call every shape and s
 the step, so all of them are inlined.
 """
 
-from numba import njit
-
+from envs.compiled import njit
 from twin.inference.neural.kernels.lanes import OPTIONS, add_product
 from twin.inference.neural.kernels.layers import (
     HALF,
