@@ -1,8 +1,9 @@
-"""What the commands' arguments have in common."""
+"""What the commands have in common: arguments, and notes on what was read."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,3 +28,9 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
     return int(text)
+
+
+def say(notes: list[str]) -> None:
+    """What was made of a file, where results do not get in its way."""
+    for note in notes:
+        print(f"twin: note: {note}", file=sys.stderr)

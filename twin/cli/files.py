@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, count
+from twin.cli.arguments import add_command, count, say
 
 if TYPE_CHECKING:
     from envs.protocols import Protocol
@@ -55,15 +54,9 @@ def _convert(options: argparse.Namespace, format: str | None) -> None:
     form = detect(options.source)
     check_destination(destination, format, options.overwrite, options.source)
     rollout = form.read(options.source)
-    _say(rollout.notes)
+    say(rollout.notes)
     write(rollout, destination, format, options.overwrite)
     print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
-
-
-def _say(notes: list[str]) -> None:
-    """What was made of a file, where results do not get in its way."""
-    for note in notes:
-        print(f"twin: note: {note}", file=sys.stderr)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -90,7 +83,7 @@ def _verify(options: argparse.Namespace) -> None:
         from twin.report.tables import text_table
 
         rollout = form.read(options.file)
-        _say(rollout.notes)
+        say(rollout.notes)
         header, rows, found = agreement(rollout, protocols, options.stage)
         print(*text_table(header, rows), *found, sep="\n")
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, count, positive
+from twin.cli.arguments import add_command, count, positive, say
 
 if TYPE_CHECKING:
     from twin.studies.study import Options, Study
@@ -60,7 +60,7 @@ def _fit(options: argparse.Namespace) -> None:
     from twin.studies.scenario import apply_changes, parse
     from twin.studies.study import Options
 
-    read(options.data)  # whatever is wrong with the file is said before anything is made
+    say(read(options.data).notes)  # whatever is wrong with the file is said before anything is made
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features is not None:
         inference["features"] = [name.strip() for name in options.features.split(",")]

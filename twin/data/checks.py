@@ -24,9 +24,9 @@ class Range(NamedTuple):
 RANGES = {
     "session": Range(0, inf),
     "contrast": Range(-1, 1),
-    "side": Range(-1, 1, without=(0,)),
+    "side": Range(-1, 1),  # 0: unknown
     "choice": Range(-1, 1),
-    "reward": Range(0, 1),
+    "reward": Range(-1, 1),  # -1: unknown
     "probability_left": Range(0, 1, unknown=True),
     "stage": Range(-1, inf),
     "p_right": Range(0, 1),

@@ -106,8 +106,7 @@ class FitStudy(Study):
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
         rollout = formats.read(self.data)
-        train, future, left_out = self._trials(rollout)
-        notes = [*rollout.notes, *left_out]
+        train, future, notes = self._trials(rollout)
         fits, failed = fit_models(self.inference, train, folder, options)
         notes += failed
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}

@@ -160,7 +160,7 @@ def test_figures_tell_what_was_computed():
     assert "50 % faster\n50 % the same\n0 % slower" in texts[0] and texts[0].startswith("mean −0.75 [")
     assert "25 % faster\n25 % the same\n50 % slower" in texts[1]
     bars = {(round(bar.get_x() + bar.get_width() / 2), round(bar.get_y())): bar.get_height() for bar in ax.patches}
-    assert bars == pytest.approx({(-2, 1): 0.35, (-1, 1): 0.35, (-1, 0): 0.35, (1, 0): 0.7})
+    assert bars == pytest.approx({(-2, 1): 0.35, (-1, 1): 0.35, (0, 1): 0.7, (-1, 0): 0.35, (0, 0): 0.35, (1, 0): 0.7})
 
 
 def test_change_of_every_stage_changes_the_stages_that_have_it():

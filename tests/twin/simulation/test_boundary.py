@@ -32,7 +32,7 @@ COHORT = Cohort(mice=2)
         ({"trials": True}, "trials = True: expected a whole number"),
         ({"trials": None, "sessions": 0}, "sessions = 0: expected at least 1"),
         ({"trials": None, "sessions": 1.5}, "sessions = 1.5: expected a whole number"),
-        ({"protocol": {"base": "biased"}}, "expected the name of a protocol or a Protocol"),
+        ({"protocol": 3}, "protocol = 3: expected a Protocol, the name of one, or a table"),
     ],
 )
 def test_what_is_refused(given, message):

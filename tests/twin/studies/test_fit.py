@@ -68,7 +68,7 @@ def table_of(mice: dict[str, int]) -> str:
         f"{mouse},1,2020-01-0{1 + t // 40},{'' if t % 2 else 1.0},{1.0 if t % 2 else ''},{c},{int((c > 0) == t % 2)},0.5"
         for m, (mouse, trials) in enumerate(mice.items())
         for t in range(trials)
-        for c in [1 if (t * 7 + t * t * m) % 10 < 5 + t // 20 else -1]
+        for c in [1 if (t * 7 + t * t * (m + 1)) % 11 < 5 + t // 20 else -1]
     ]
     return MICE + "\n".join(rows) + "\n"
 
