@@ -61,7 +61,9 @@ def said_of(path: str | Path, size: int | None = None) -> Iterator[None]:
             raise
         if error.errno in FULL:
             raise DiskFull(_full(Path(path), size, error)) from error
-        raise type(error)(f"{error.filename or path}: {error.strerror}; give a path that can be written, or free it") from error
+        elsewhere = error.filename and not str(error.filename).startswith(str(path))  # it begins so under its other name too
+        where = error.filename if elsewhere else path
+        raise type(error)(f"{where}: {error.strerror}; give a path that can be used, or allow its use") from error
 
 
 def _full(path: Path, size: int | None, error: OSError) -> str:
