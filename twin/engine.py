@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None 
     if engine == "serial" or workers <= 1 or getattr(_THREAD, "works", False):
         yield JobPool(None)
     elif engine == "threads":
-        with _torch_threads_kept(), ThreadPoolExecutor(workers, initializer=_begin_work) as threads:
+        with _torch_threads_kept(), _line_searches_silent(), ThreadPoolExecutor(workers, "job", _begin_work) as threads:
             yield JobPool(threads)
     else:
         with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_work) as processes:
@@ -119,6 +120,15 @@ def _one_thread_each() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _line_searches_silent() -> Iterator[None]:
+    """scipy silences its line searches by a switch of the whole process, which threads would turn on for each other."""
+    with warnings.catch_warnings():
+        for message in ("The line search algorithm did not converge", "Rounding errors prevent the line search"):
+            warnings.filterwarnings("ignore", message, RuntimeWarning)
+        yield
 
 
 @contextmanager

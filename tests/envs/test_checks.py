@@ -42,7 +42,7 @@ def test_what_is_no_time(seconds):
         check_seconds("t", seconds)
 
 
-@pytest.mark.parametrize("protocol", [{"base": "biased"}, None, 3])
+@pytest.mark.parametrize("protocol", [["biased"], None, 3])
 def test_what_is_no_protocol(protocol):
-    with pytest.raises(ValueError, match=r"expected the name of a protocol or a Protocol; `load_protocol"):
+    with pytest.raises(ValueError, match=r"expected a Protocol, the name of one, or a table such as"):
         find_protocol(protocol)

@@ -303,11 +303,11 @@ def test_a_mouse_without_choices_is_left_out_of_fits(tmp_path, capsys):
     data, out = Path(CASE).with_name("mouse_without_choices.csv"), tmp_path / "out"
     assert main(["fit", str(data), "--model", "reinforce", "--out", str(out)]) == 0
     assert "'m3' made no choice" in capsys.readouterr().err
-    assert json.loads((out / "results.json").read_text())["mice"] == 1
+    assert json.loads((out / "fits/reinforce/card.json").read_text())["mice"] == ["m1"]
     lines = data.read_text().splitlines()
     (tmp_path / "none.csv").write_text("\n".join(line for line in lines if not line.startswith("m1")) + "\n")
     assert main(["fit", str(tmp_path / "none.csv"), "--model", "reinforce", "--out", str(tmp_path / "none")]) == 2
-    assert "no mouse made a choice" in capsys.readouterr().err
+    assert "none of its 1 mice made a choice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["few_columns.csv", "reward_unknown_at_zero.csv"])

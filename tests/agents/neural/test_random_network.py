@@ -16,6 +16,7 @@ from twin.data.trials import Trials
 from twin.evaluation.recovery import recovery
 from twin.inference.fit import fit
 from twin.inference.neural.neural_fit import NeuralFit
+from twin.inference.neural.trainer import History
 from twin.simulation import simulate
 from twin.studies.run import run
 from twin.studies.scenario import ScenarioError, load, parse, to_toml
@@ -113,7 +114,7 @@ def test_seed_is_the_rule(rules):
 
 def test_given_parameters_are_the_folder_of_a_network(rules, tmp_path):
     """The rule saved and put back by its folder gives the same trials, bit for bit."""
-    NeuralFit(rules[3], np.zeros((1, 2)), ("a",), "rnnglm", (), {}).save(tmp_path)
+    NeuralFit(rules[3], np.zeros((1, 2)), ("a",), "rnnglm", (History([0.7], [0.7]),), {}).save(tmp_path)
     drawn = simulate(Cohort(mice=3, rule="rnn", network={"seed": 3, "base_rule": "reinforce"}), "ibl-documented", trials=800)
     given = simulate(Cohort(mice=3, rule=str(tmp_path)), "ibl-documented", trials=800)
     assert (drawn.choice == given.choice).all()

@@ -18,6 +18,7 @@ import envs  # noqa: F401  registers the environments
 from agents import RULES, Layout, Mouse
 from agents.neural.ensemble import Ensemble
 from agents.neural.registry import NEURAL_RULES
+from agents.neural.rule import policy
 from agents.policy import with_lapses
 from envs.draws import CHOICE, DAY_NOISE, TRIAL_NOISE, normal, uniform
 from twin.cohort import Cohort
@@ -106,9 +107,10 @@ def assert_is_played_by(done: NeuralFit, rollout, lapses: tuple[float, float]) -
             p = with_lapses(1 / (1 + np.exp(-w[m] @ x[m])), *lapses)
             assert choice[m] < 0 or choice[m] == (uniform(key, t, CHOICE) < p)
         assert (recorded == w.astype(np.float32)).all()
-        columns = [torch.as_tensor(a).float() for a in (x, choice[:, None], reward[:, None], 0.0 * reward[:, None])]
+        columns = [torch.as_tensor(a).float() for a in (x, choice[:, None], reward[:, None])]
+        weights = torch.as_tensor(w).float()
         with torch.no_grad():
-            state = done.rule.learn(state._replace(weights=torch.as_tensor(w).float()), *columns)
+            state = done.rule.learn(state._replace(weights=weights), *columns, policy(weights, columns[0]))
         w = state.weights.numpy().astype(float)
         w += [[noise.trial[k] * normal(key, t, TRIAL_NOISE + k) for k in range(3)] for key in rollout.keys]
 
@@ -357,7 +359,7 @@ def test_failed_save_leaves_the_old_fit(name, tmp_path, monkeypatch):
 
 
 def test_folder_that_holds_no_fit_is_refused_by_file(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown rule .*\(or the folder of a fit\)"):
+    with pytest.raises(ValueError, match=r"unknown rule .*\(or the folder of a fit: no card.json in"):
         Cohort(rule=str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"card.json: no such file; expected the folder of a fit"):
         load_fit(tmp_path)
