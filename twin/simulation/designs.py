@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from agents.rules import Rule
 from envs.protocols import Protocol, ProtocolLike, find_protocol
 from twin.cohort import Cohort
 from twin.engine import Engine, map_jobs
@@ -32,7 +31,7 @@ def train_design(
     name: str = "",
 ) -> DesignSessions:
     """Train a cohort under one design; mice are worked through in small groups, so no more than those are in memory."""
-    if isinstance(cohort.learning_rule, Rule):
+    if cohort.known_rule.closed_form is not None:
         compile_fused(cohort.learning_rule)  # once, before the threads do, each for itself
     groups = [range(m, min(m + MICE_PER_JOB, cohort.mice)) for m in range(0, cohort.mice, MICE_PER_JOB)]
     job = partial(_train_mice, cohort, find_protocol(protocol), until, horizon, seed)

@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from agents.rules import Rule
 from envs.checks import check_seed, whole
 from envs.names import suggest
 from envs.protocols import ProtocolLike, find_protocol
@@ -86,7 +85,7 @@ class Simulation:
         if driver not in DRIVERS:
             raise ValueError(suggest("driver", driver, DRIVERS))
         check_engine(engine, workers)
-        closed_form = isinstance(cohort.learning_rule, Rule)
+        closed_form = cohort.known_rule.closed_form is not None
         if driver == "fused" and not closed_form:
             raise ValueError(f"rule {cohort.rule!r} is neural: use driver='stepped' (or 'auto')")
         if state is not None and mice is not None:
