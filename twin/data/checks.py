@@ -18,7 +18,6 @@ class Range(NamedTuple):
     low: float
     high: float
     unknown: bool = False  # may a value be unknown, NaN?
-    without: tuple[int, ...] = ()  # values in between that it may not have
 
 
 RANGES = {
@@ -94,19 +93,16 @@ def _check_range(rollout: Rollout, name: str, values: np.ndarray, of: str) -> No
     """Raise ValueError for a value that a column may not have."""
     if name not in RANGES or not len(values):
         return
-    low, high, unknown, without = RANGES[name]
+    low, high, unknown = RANGES[name]
     right = (values >= low) & (values <= high)
     if values.dtype.kind == "f":
         right &= np.isfinite(values)
         right |= unknown & np.isnan(values)
-    for value in without:
-        right &= values != value
     if right.all():
         return
     wrong = int(np.argmin(right))
     mouse = rollout.mouse[wrong] if of == "trial" else rollout.sessions.mouse[wrong]
     first = rollout.starts[mouse] if of == "trial" else np.searchsorted(rollout.sessions.mouse, mouse)
-    but = f" but {without[0]}" if without else ""
     raise ValueError(
-        f"{name} of mouse {rollout.ids[mouse]!r}, {of} {wrong - first}: {values[wrong]}; expected {low:g} to {high:g}{but}"
+        f"{name} of mouse {rollout.ids[mouse]!r}, {of} {wrong - first}: {values[wrong]}; expected {low:g} to {high:g}"
     )
