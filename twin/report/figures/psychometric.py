@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,7 @@ def draw_curves(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
     """
     words = "Right choices against signed contrast; bars are 95 % Wilson intervals, lines fitted erf curves."
     canvas, ax = _axes(words)
-    if curves["first"] == curves["last"]:
-        _draw_curve(ax, curves["last"], "all sessions", BLUE, "o")
-    else:
-        _draw_curve(ax, curves["first"], f"first {FIRST_LAST} sessions", VERMILLION, "s")
-        _draw_curve(ax, curves["last"], f"last {FIRST_LAST} sessions", BLUE, "o")
-    _legend(ax)
+    _draw_ends(ax, curves, _draw_curve)
     return canvas
 
 
@@ -56,13 +51,18 @@ def draw_mice(curves: Mapping[str, Mapping[str, Any]], mice: int) -> Figure:
         f"intervals (Student's t over mice), thin lines {some} of the {mice} mice. Thresholds are of each mouse's own curve."
     )
     canvas, ax = _axes(words)
-    if curves["first"] == curves["last"]:
-        _draw_mean(ax, curves["last"], "all sessions", BLUE, "o")
-    else:
-        _draw_mean(ax, curves["first"], f"first {FIRST_LAST} sessions", VERMILLION, "s")
-        _draw_mean(ax, curves["last"], f"last {FIRST_LAST} sessions", BLUE, "o")
-    _legend(ax)
+    _draw_ends(ax, curves, _draw_mean)
     return canvas
+
+
+def _draw_ends(ax: Axes, curves: Mapping[str, Mapping[str, Any]], draw: Callable[..., None]) -> None:
+    """Draw the first and the last sessions, or all of them once where these are the same, with their legend."""
+    if curves["first"] == curves["last"]:
+        draw(ax, curves["last"], "all sessions", BLUE, "o")
+    else:
+        draw(ax, curves["first"], f"first {FIRST_LAST} sessions", VERMILLION, "s")
+        draw(ax, curves["last"], f"last {FIRST_LAST} sessions", BLUE, "o")
+    _legend(ax)
 
 
 def _axes(words: str) -> tuple[Figure, Axes]:
