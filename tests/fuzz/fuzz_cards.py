@@ -9,17 +9,15 @@ anything else, takes more than `LIMIT` seconds, or more than `MEMORY` bytes.
 from __future__ import annotations
 
 import json
-import os
-import resource
 import shutil
-import signal
 import sys
-import tempfile
-from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz.cases import Found, report, run_cases
 from networks import neural_rule
 
 from agents.neural.ensemble import Ensemble
@@ -137,40 +135,21 @@ def outcome(folder: Path) -> str:
     return "read"
 
 
-class Overdue(BaseException):
-    """A case took too long."""
-
-
-def _overdue(_number: int, _frame: object) -> None:
-    raise Overdue
-
-
-def run(cases: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
+def run(cases: int, seed: int, folder: Path) -> Found:
     """Outcomes of so many cases, and what went wrong."""
-    outcomes, wrong, fits = Counter[str](), list[str](), valid(folder)
-    signal.signal(signal.SIGALRM, _overdue)
-    for case in range(cases):
-        draw, copy = np.random.default_rng((seed, case)), folder / "case"
+    fits, copy = valid(folder), folder / "case"
+
+    def damaged(case: int, draw: np.random.Generator) -> tuple[str, Callable[[], str]]:
+        shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(fits[case % len(fits)], copy)
-        what = damage(copy, draw)
-        signal.alarm(LIMIT)
-        try:
-            outcomes[outcome(copy)] += 1
-        except BaseException as error:
-            wrong.append(f"case {case} ({what}): {type(error).__name__}: {error}")
-        finally:
-            signal.alarm(0)
-            shutil.rmtree(copy)
-    return outcomes, wrong
+        return damage(copy, draw), partial(outcome, copy)
+
+    return run_cases(cases, seed, LIMIT, damaged)
 
 
 def main(cases: int = 200, seed: int = 1) -> int:
     """Run the cases and print what came of them; the exit status."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes, wrong = run(cases, seed, Path(folder))
-    print(f"{cases} cases: {dict(outcomes)}; {len(wrong)} wrong", *wrong, sep=os.linesep)
-    return 1 if wrong else 0
+    return report(run, cases, seed, MEMORY)
 
 
 if __name__ == "__main__":

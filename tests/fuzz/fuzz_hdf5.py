@@ -8,19 +8,16 @@ flip or cut bytes. Exits with 1 if a case ends in anything else, takes more than
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import signal
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
+from fuzz.cases import Found, report, run_cases
 from rollouts import rollout
 
 from twin.data.store import describe, read_rollout, verify, write_rollout
@@ -186,40 +183,21 @@ def outcome(path: Path) -> str:
     return "refused" if told else "read"
 
 
-class Overdue(BaseException):
-    """A case took too long."""
-
-
-def _overdue(_number: int, _frame: object) -> None:
-    raise Overdue
-
-
-def run(cases: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
+def run(cases: int, seed: int, folder: Path) -> Found:
     """Outcomes of so many cases, and what went wrong."""
-    whole, outcomes, wrong = folder / "whole.h5", Counter[str](), list[str]()
+    whole, path = folder / "whole.h5", folder / "case.h5"
     whole_file(whole)
-    signal.signal(signal.SIGALRM, _overdue)
-    for case in range(cases):
-        draw, path = np.random.default_rng((seed, case)), folder / "case.h5"
+
+    def damaged(case: int, draw: np.random.Generator) -> tuple[str, Callable[[], str]]:
         shutil.copy(whole, path)
-        what = (change if case % 2 else damage)(path, draw)
-        signal.alarm(LIMIT)
-        try:
-            outcomes[outcome(path)] += 1
-        except BaseException as error:
-            wrong.append(f"case {case} ({what}): {type(error).__name__}: {error}")
-        finally:
-            signal.alarm(0)
-    return outcomes, wrong
+        return (change if case % 2 else damage)(path, draw), partial(outcome, path)
+
+    return run_cases(cases, seed, LIMIT, damaged)
 
 
 def main(cases: int = 500, seed: int = 1) -> int:
     """Run the cases and print what came of them; the exit status."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes, wrong = run(cases, seed, Path(folder))
-    print(f"{cases} cases: {dict(outcomes)}; {len(wrong)} wrong", *wrong, sep=os.linesep)
-    return 1 if wrong else 0
+    return report(run, cases, seed, MEMORY)
 
 
 if __name__ == "__main__":
