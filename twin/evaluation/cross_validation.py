@@ -1,8 +1,8 @@
 """How well models predict mice they have never seen: cross-validation over folds of mice.
 
-A new mouse is what its model expects of one before a trial is seen (`Fit.for_new_mice`): the median parameters and initial
-weights of the mice it was fitted to. Where a model estimates initial weights from first trials (`initial = "first-trials"`), a
-new mouse's are too.
+A new mouse may be like any of those that its model was fitted to: its choices have the mean of the probabilities that they have
+by the parameters of each of those (`Fit.log_likelihood_of_new_mice`). A network is the same for all mice; their initial weights
+are what differs.
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ def _scores_of(trials: Trials, model: str, settings: dict[str, Any], held: np.nd
     """Log-likelihood per trial of the mice of one fold, by a fit to the others."""
     rest = np.setdiff1d(np.arange(len(trials.ids)), held)
     new = trials.of_mice(held)
-    expected = fit(trials.of_mice(rest), model, **settings).for_new_mice(new)
-    return expected.log_likelihood(new).sum(axis=1) / np.maximum(new.mask.sum(axis=1), 1)
+    fitted = fit(trials.of_mice(rest), model, **settings)
+    return fitted.log_likelihood_of_new_mice(new).sum(axis=1) / np.maximum(new.mask.sum(axis=1), 1)

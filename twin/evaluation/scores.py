@@ -35,7 +35,8 @@ def compare(
     scored = future or train
     fitted = {name: _log_likelihood(model, train) for name, (model, _) in every.items()}
     each = {name: _log_likelihood(model, future) for name, (model, _) in every.items()} if future else fitted
-    models: dict[str, Any] = {"chance": {"train_ll_per_trial": CHANCE} | ({"future_ll_per_trial": CHANCE} if future else {})}
+    asked = {"train": True, "future": future, "heldout": held_out}
+    models: dict[str, Any] = {"chance": {f"{which}_ll_per_trial": CHANCE for which, there in asked.items() if there}}
     for name, (_, seconds) in every.items():
         models[name] = {
             "train_ll_per_trial": _per_trial(fitted[name], train),

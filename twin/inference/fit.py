@@ -3,15 +3,15 @@
     fitted = fit(trials, "reinforce-baseline", population=True)
     fitted.log_likelihood(trials.of_mice([1]))      # with the parameters of that mouse
 
-Mice are matched by their ids and features by their names, so trials may hold some of the mice, in any order. A mouse that the
-fit does not know is predicted by `fitted.for_new_mice(trials)`.
+Mice are matched by their ids and features by their names, so trials may hold some of the mice, in any order. Mice that the fit
+does not know are predicted by `fitted.log_likelihood_of_new_mice(trials)`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,16 @@ class Fit(ABC):
         """
         return self._of(trials)._log_likelihood(trials.with_features(self.features))
 
+    def log_likelihood_of_new_mice(self, trials: Trials) -> np.ndarray:
+        """Log-probability (natural) of each choice of mice it was not fitted to, given those before it, as `log_likelihood`.
+
+        A new mouse may be like any of those it knows: its choices have the mean of their probabilities (`mixture`). Raises
+        ValueError naming a feature that is missing or too much.
+        """
+        trials = trials.with_features(self.features)
+        like = (self._of_mice(np.full(len(trials.ids), m)) for m in range(len(self.ids)))
+        return mixture(one._log_likelihood(trials) for one in like)
+
     def weights(self, trials: Trials) -> np.ndarray:
         """Weights before each trial, driven by the recorded choices, (M, T, K) in the order of the trials' features.
 
@@ -98,10 +108,6 @@ class Fit(ABC):
         """The rule and its mice, as a cohort takes them."""
 
     @abstractmethod
-    def for_new_mice(self, trials: Trials) -> Self:
-        """What the model expects of mice it was not fitted to, those of these trials: the median of those it knows."""
-
-    @abstractmethod
     def card(self, about: Mapping[str, Any]) -> Card:
         """All that is to be kept of it, but for a network's weights."""
 
@@ -124,7 +130,7 @@ class Fit(ABC):
         if unknown := [mouse for mouse in ids if mouse not in self.ids]:
             raise ValueError(
                 f"mouse {unknown[0]!r} is not one of the {len(self.ids)} that {self.model} was fitted to; "
-                f"for mice it has not seen ask fit.for_new_mice(trials)"
+                f"for mice it has not seen ask fit.log_likelihood_of_new_mice(trials)"
             )
         return np.array([self.ids.index(mouse) for mouse in ids], int)
 
@@ -151,6 +157,20 @@ def single_update(agents: Any, w: np.ndarray, x: np.ndarray, choice: np.ndarray,
         p_right = 1.0 / (1.0 + np.exp(-np.sum(w * x, axis=1, keepdims=True)))
     after = agents.learn(agents.init(len(w)), x, choice[:, None].astype(float), reward[:, None].astype(float), p_right)
     return np.asarray(after.weights).astype(float) - w
+
+
+def mixture(log_likelihoods: Iterable[np.ndarray]) -> np.ndarray:
+    """Log-probability (M, T) of each choice given those before it, of mice that are one of several kinds, each as likely.
+
+    `log_likelihoods` are those by each kind, (M, T). The probability of choices 1 to t is the mean over kinds of the product
+    of theirs, so in trial t kinds count by what they gave to the choices before. After a choice that none thinks possible: 0.
+    """
+    so_far, kinds = np.array(-np.inf), 0
+    with np.errstate(invalid="ignore"):  # nothing is known of a kind, or nothing is possible
+        for each in log_likelihoods:
+            so_far, kinds = np.logaddexp(so_far, np.cumsum(each, axis=1)), kinds + 1
+        found = np.diff(so_far - np.log(kinds), axis=1, prepend=0.0)
+    return np.where(np.isneginf(so_far) & np.isnan(found), 0.0, found)
 
 
 def check_ids(ids: Sequence[str]) -> None:

@@ -48,9 +48,11 @@ class FittedModel(Record):
         None, description="that fitting took; 0 of a static GLM that is fitted for comparison alone; null if not known"
     )
     heldout_ll_per_trial: Number = Field(
-        None, description="log-likelihood of mice it was not fitted to; with `folds`; null if it is not finite"
+        None,
+        description="log-likelihood of mice it was not fitted to, each the average over those it was; with `folds`; null if it "
+        "is not finite",
     )
-    heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite")
+    heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite, none of chance")
     future_ll_per_trial: Number = Field(
         None, description="log-likelihood of the trials that were set aside; with `future`; null without choices among them"
     )
@@ -141,11 +143,11 @@ class FitStudy(Study):
         return train, future, notes
 
     def _held_out(self, trials: Trials, folder: RunFolder, options: Options, notes: list[str]) -> dict[str, dict[str, float]]:
-        """Each model's score on mice it was not fitted to, from the folder or by fitting to the others."""
+        """Scores on new mice, of each model and of a static GLM: from the folder, or by fits to the other mice."""
         from twin.evaluation.cross_validation import held_out_scores
 
         scores = {}
-        for name in self.inference.models:
+        for name in dict.fromkeys(("static-glm", *self.inference.models)):
             kept = KeptScores(trials.content_hash(), self.inference.asked(name) | {"folds": self.folds, "seed": self.seed})
             model = self.inference.model(name)
             settings = self.inference.settings(name)

@@ -70,19 +70,19 @@ def test_features_are_matched_by_name(known, small):
         done.weights(seen(small[1], ("stimulus", "bias", "previous_choice")))
 
 
-def test_mice_it_does_not_know_are_new_ones(known):
-    """Refused by name until it is asked what it expects of them: one and the same for all."""
+def test_mice_it_does_not_know_are_new_ones(known, small):
+    """Refused by name until it is asked for new ones: then one is the average over those it knows, whatever its name."""
     model, done, trials = known
     new = trials.of_mice([0, 0, 0])
     other = Trials(**{**vars(new), "ids": ("x", "y", "z")})
-    with pytest.raises(ValueError, match=rf"mouse 'x' is not one of the 4 that {model} was fitted to.*for_new_mice"):
+    with pytest.raises(ValueError, match=rf"mouse 'x' is not one of the 4 that {model} was fitted to.*_of_new_mice"):
         done.log_likelihood(other)
-    expected = done.for_new_mice(other)
-    likelihood, weights = expected.log_likelihood(other), expected.weights(other)
-    assert (likelihood == likelihood[0]).all() and np.isfinite(likelihood).all()
-    assert (weights == weights[0]).all()
-    assert expected.parameters() == {}
-    assert (expected.ids, expected.data_hash) == (("x", "y", "z"), done.data_hash)
+    found = done.log_likelihood_of_new_mice(other)
+    assert found == pytest.approx(np.tile(found[0], (3, 1)), abs=1e-5) and (found[~other.mask] == 0).all()
+    as_each = [done._of_mice(np.array([m]))._log_likelihood(other.of_mice([0])).sum() for m in range(4)]
+    assert found[0].sum() == pytest.approx(np.logaddexp.reduce(as_each) - np.log(4), abs=1e-3)
+    turned = seen(small[1], ("bias", "stimulus")).of_mice([0])
+    assert done.log_likelihood_of_new_mice(turned) == pytest.approx(found[:1], abs=1e-5)
 
 
 def test_a_mouse_that_is_there_twice_is_refused(known):

@@ -67,18 +67,6 @@ class RuleFit(Fit):
         """The rule and every parameter of its mice, as a cohort takes them."""
         return KnownRule(self.rule, self.features, dict(zip(self.layout.names, self.theta.T, strict=True)))
 
-    def for_new_mice(self, trials: Trials) -> Self:
-        """The median parameters of its mice, for the mice of these trials; nothing was estimated from them."""
-        mice, columns = len(trials.ids), self.theta.shape[1]
-        return replace(
-            self,
-            theta=np.tile(np.median(self.theta, axis=0), (mice, 1)),
-            ci95=np.full((mice, columns, 2), np.nan),
-            nll=np.full(mice, np.nan),
-            converged=np.ones(mice, bool),
-            ids=trials.ids,
-        )
-
     def card(self, about: Mapping[str, Any]) -> ClosedFormCard:
         """All of it, as it is kept."""
         return ClosedFormCard(

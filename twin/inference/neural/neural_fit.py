@@ -63,18 +63,6 @@ class NeuralFit(Fit):
         columns = [(f"{name}.{f}", column) for name, a in traits.items() for f, column in zip(self.features, a.T, strict=True)]
         return KnownRule(self.rule, self.features, dict(columns))
 
-    def for_new_mice(self, trials: Trials) -> Self:
-        """The same network for the mice of these trials, from the median initial weights, or those of their first trials.
-
-        The latter if it was fitted so too (`initial = "first-trials"`).
-        """
-        weights = np.tile(np.median(self.initial_weights, axis=0), (len(trials.ids), 1))
-        if self.settings.get("initial") == "first-trials":
-            from twin.inference.neural.fit import first_weights  # which itself makes fits of this class
-
-            weights = first_weights(trials.with_features(self.features))
-        return replace(self, initial_weights=weights, ids=trials.ids)
-
     def card(self, about: Mapping[str, Any]) -> NeuralCard:
         """All of it but the network's weights, as it is kept."""
         training = [TrainingCard(train=np.array(h.train), held_out=np.array(h.held_out), best=h.best) for h in self.histories]

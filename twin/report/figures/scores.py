@@ -48,5 +48,5 @@ def draw_scores(scored: Mapping[str, Mapping[str, Any]]) -> Figure:
 def _draw_intervals(ax: Axes, scored: Mapping[str, Mapping[str, Any]]) -> None:
     for i, model in enumerate(scored.values()):
         if model.get("heldout_se") is not None:
-            low, high = norm.interval(0.95, model["heldout_ll_per_trial"], model["heldout_se"])
-            ax.hlines(i, low, high, color=GREEN, lw=1)
+            score, reach = model["heldout_ll_per_trial"], norm.ppf(0.975) * model["heldout_se"]
+            ax.hlines(i, score - reach, score + reach, color=GREEN, lw=1)

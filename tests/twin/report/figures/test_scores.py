@@ -22,6 +22,11 @@ def test_scores_intervals_and_chance():
     assert bar.get_segments()[0][:, 0] == pytest.approx([-0.5696, -0.5304], abs=1e-5)
 
 
+def test_an_interval_without_width_is_drawn():
+    ax = draw_scores({"a": {"heldout_ll_per_trial": -0.55, "heldout_se": 0.0}}).axes[0]
+    assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([-0.55, -0.55])
+
+
 def test_nothing_is_drawn_of_models_without_such_scores():
     assert models(Shown({"models": {"a": {"nll_per_trial": 0.5}}})) is None
     assert models(Shown({})) is None
