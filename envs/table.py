@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from envs.names import LONGEST, shown, suggest
 
 LONGEST_WORD = 300  # characters of a key or a path that an error shows whole
+MOST_ERRORS = 10  # that are told of one table
 LARGEST = 2**63 - 1  # whole number that TOML, HDF5 and compiled code can hold
 
 
@@ -44,13 +45,15 @@ class Table(BaseModel):
 
 
 def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> str:
-    """All that is wrong with a table, in one paragraph whatever its keys hold; `where` is the path of the table itself.
+    """What is wrong with a table, in one paragraph whatever its keys hold; `where` is the path of the table itself.
 
-    What only follows from an error further inside is left out.
+    What only follows from an error further inside is left out, and so is what is too much to be read.
     """
-    every = error.errors()
+    every = error.errors()[: MOST_ERRORS**2]
     inner = [one for one in every if not any(_is_inside(other["loc"], one["loc"]) for other in every)]
-    every_sentence = "; ".join(_explain_one(model, one, [where] if where else []) for one in inner)
+    sentences = [_explain_one(model, one, [where] if where else []) for one in inner[:MOST_ERRORS]]
+    more = error.error_count() - len(every) + len(inner) - len(sentences)
+    every_sentence = "; ".join([*sentences, *([f"and {more} more"] if more else [])])
     return " ".join(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST]}..." for word in every_sentence.split())
 
 

@@ -72,6 +72,14 @@ def test_every_fault_is_named_and_none_twice():
         Outer.checked({"several": [{"kind": "small", "depth": -1}]})
 
 
+@pytest.mark.parametrize("faults", [10, 11, 5000])
+def test_faults_without_end_are_counted(faults):
+    with pytest.raises(ValueError, match=r"^several\.0\.depth: ") as error:
+        Outer.checked({"name": "x", "several": [{"kind": "small", "depth": -1}] * faults})
+    *told, last = str(error.value).split("; ")
+    assert (len(told), last) == ((10, f"and {faults - 10} more") if faults > 10 else (9, told[0].replace("0.depth", "9.depth")))
+
+
 def test_a_table_is_never_changed():
     with pytest.raises(ValidationError, match="frozen"):
         Outer(name="x").name = "y"
