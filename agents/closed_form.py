@@ -73,15 +73,15 @@ def push_window(memory: Any, choice: float, reward: float, p: Any) -> float:
     return 1.0 if 2.0 * memory.rewards.sum() >= min(memory.learned[0], s) else 0.0
 
 
-def compile_learn(rule: Rule) -> Callable[..., None]:
+def compile_learn(rule: Rule, number: type[float] | type[complex] = float) -> Callable[..., None]:
     """Compiled `learn(memory, choice, reward, p, rule_parameters)`: one trial of learning of one mouse, in place.
 
     `p` is the probability of a right choice before lapses, `rule_parameters` (K, R) the parameters of the rule at each weight.
-    Weights and parameters may be complex. Raises ValueError for a rule whose update numba cannot compile.
+    Weights and parameters may be complex. Raises ValueError for a rule whose update numba cannot compile for such a `number`.
     """
     update = loop(rule.update)
     n_parameters = len(rule.parameters)
-    compile_update(rule.name, update, n_parameters)
+    compile_update(rule.name, update, n_parameters, number)
     windowed = rule.window > 0
 
     @loop

@@ -14,6 +14,7 @@ from numba.core.errors import NumbaError
 
 ARGUMENTS = ("w", "eligibility", "critic", "x", "choice", "reward", "p_right")
 TRIAL = (0.5, 0.1, 0.2, 0.75, 1.0, 1.0, 0.6)  # a value of each, one that no division by it fails for
+LEARNED = ("w", "eligibility", "critic", "p_right")  # what depends on the parameters, and is complex with them
 OF_MOUSE = ("critic", "choice", "reward", "p_right")  # one value for each mouse, where the others have one for each weight
 RETURNS = "the new (w, eligibility, critic)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,11 +63,14 @@ def _results(rule: str, update: Callable[..., Any], arguments: Sequence[Any]) ->
     return results
 
 
-def compile_update(rule: str, update: Any, parameters: int) -> None:
-    """Compile an update for real numbers. Raises ValueError, in a sentence, for one that numba cannot compile."""
+def compile_update(rule: str, update: Any, parameters: int, number: type[float] | type[complex] = float) -> None:
+    """Compile an update for real or complex numbers. Raises ValueError, in a sentence, for one that numba cannot compile."""
+    trial = [number(value) if name in LEARNED else value for name, value in zip(ARGUMENTS, TRIAL, strict=True)]
     try:
-        update(*TRIAL, *([0.5] * parameters))
+        update(*trial, *([number(0.5)] * parameters))
     except NumbaError as error:
         lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
-        why = next((line for line in lines if not line.startswith(("Failed in", "No implementation", ">>>"))), lines[0])
-        raise ValueError(f"rule {rule!r}: its update must be arithmetic that numba can compile: {why}") from None
+        calls = [f"numba knows no {line.removeprefix('>>> ')}" for line in lines if line.startswith(">>> ")]
+        why = [*calls, *(line for line in lines if not line.startswith("Failed in")), *lines][0]
+        numbers = " for complex numbers too, by which fits differentiate" if number is complex else ""
+        raise ValueError(f"rule {rule!r}: its update must be arithmetic that numba can compile{numbers}: {why}") from None

@@ -15,6 +15,8 @@ from agents import RULES, Layout, Mouse, Parameter, Rule
 from agents.closed_form import compile_learn
 from agents.theta import TRAITS
 from twin.cohort import Cohort
+from twin.data.trials import Trials
+from twin.inference.closed_form.fit import fit_rule
 from twin.simulation import simulate
 
 OBSERVATION = np.array([0.5], np.float32)
@@ -56,6 +58,23 @@ def test_an_update_that_cannot_be_compiled():
     rule = new(lambda w, e, c, x, choice, reward, p: (w + names["a"] * len({"b": "c"}), e, c))
     with pytest.raises(ValueError, match=r"^rule 'own': its update must be arithmetic that numba can compile: .+") as error:
         compile_learn(rule)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda w, e, c, x, choice, reward, p, rate: (w + rate * (p > 0.5) * x, e, c),
+        lambda w, e, c, x, choice, reward, p, rate: (w + (rate > 0.05) * x, e, c),
+    ],
+)
+def test_an_update_of_which_only_real_numbers_can_be_compiled(update):
+    """Mice can have it; a fit, which differentiates by complex numbers, says in a sentence that it cannot be fitted."""
+    rule = new(update, "rate")
+    compile_learn(rule)
+    rollout = simulate(Cohort(mice=1), trials=5)
+    with pytest.raises(ValueError, match=r"^rule 'own': .* for complex numbers too, .*: numba knows no gt") as error:
+        fit_rule(Trials.from_rollout(rollout), rule)
     assert "\n" not in str(error.value)
 
 

@@ -116,7 +116,7 @@ def add_score(mice: Any, choice: int, p_right: float, p_left: float) -> float:
 @lru_cache(maxsize=64)
 def _compile_scores(rule: Rule) -> Callable[[ObservedTrials, SteppedMice], float]:
     """Compiled run of one mouse: its negative log-likelihood; gradient and information are left in the SteppedMice."""
-    learn = compile_learn(rule)
+    learn = compile_learn(rule, complex)
 
     @loop
     def scores(trials: Any, mice: Any) -> float:
