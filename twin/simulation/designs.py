@@ -12,7 +12,7 @@ from twin.engine import Engine, map_jobs
 from twin.evaluation.designs import DesignSessions
 from twin.evaluation.status import Status
 from twin.evaluation.status_times import mice_offsets
-from twin.simulation.loops import compile_fused
+from twin.simulation.loops import check_room, compile_fused
 from twin.simulation.until import simulate_until
 
 MICE_PER_JOB = 25  # simulated together; their trials are dropped once their sessions are summed up
@@ -31,6 +31,7 @@ def train_design(
     name: str = "",
 ) -> DesignSessions:
     """Train a cohort under one design; mice are worked through in small groups, so no more than those are in memory."""
+    check_room(f"horizon = {horizon}", cohort.mice, 1, len(cohort.features))  # of a mouse that is done, little is kept
     if cohort.known_rule.closed_form is not None:
         compile_fused(cohort.learning_rule)  # once, before the threads do, each for itself
     groups = [range(m, min(m + MICE_PER_JOB, cohort.mice)) for m in range(0, cohort.mice, MICE_PER_JOB)]

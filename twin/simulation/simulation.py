@@ -20,7 +20,7 @@ from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS, Rollout
 from twin.engine import Engine, check_engine, map_jobs
 from twin.simulation.drivers import Done, Job, run_fused, run_stepped
-from twin.simulation.loops import Columns, compile_fused, join
+from twin.simulation.loops import Columns, check_room, compile_fused, join
 from twin.simulation.state import CohortState, check_state, move_mice, naive_state
 
 TRIALS_PER_JOB = 200_000  # work handed to a worker at once; also the grain of the progress bar
@@ -47,12 +47,14 @@ def simulate(
 
     A session that the mice of `start` are in the middle of is the first. The result depends on cohort, protocol, seed (or
     `start`) and length alone: not on the driver, the engine or the number of workers. Raises ValueError if not exactly one
-    of `trials` and `sessions` is given, as a whole number from 1, a neural rule is to be fused, `start` is no state of such
-    mice, or seed, driver, engine or workers are none.
+    of `trials` and `sessions` is given, as a whole number from 1, they are more than the memory holds, a neural rule is to be
+    fused, `start` is no state of such mice, or seed, driver, engine or workers are none.
     """
     if (trials is None) == (sessions is None):
         raise ValueError(f"trials = {trials}, sessions = {sessions}: give exactly one of them")
-    length = whole("sessions", sessions, 1) if trials is None else whole("trials", trials, 1)
+    what, given = ("sessions", sessions) if trials is None else ("trials", trials)
+    length = whole(what, given, 1)
+    check_room(f"{what} = {length}", cohort.mice if start is None else start.mice, length, len(cohort.features))
     simulation = Simulation(cohort, protocol, seed, state=start, driver=driver, engine=engine, workers=workers)
     if trials is not None:
         simulation.train_trials(length, progress)
@@ -157,6 +159,8 @@ class Simulation:
     def _origin(self) -> dict[str, Any]:
         tables = [protocol.model_dump(mode="json") for protocol in self.protocols]
         origin = {"seed": self.seed, "cohort": self.cohort.model_dump(mode="json"), "protocol": tables[0]}
+        if self.cohort.known_rule.content:
+            origin["fit"] = self.cohort.known_rule.content
         if tables[1:]:
             origin["then"] = tables[1:]
         if self._begun is not None:

@@ -27,6 +27,7 @@ from twin.evaluation.status_times import DECISIVE
 from twin.evaluation.targets import find_target
 from twin.evaluation.training_status import UNDECIDED, WINDOW, give_up, training_status
 from twin.simulation.drivers import progress_bar
+from twin.simulation.loops import check_room
 from twin.simulation.simulation import Driver, Simulation
 
 
@@ -60,8 +61,9 @@ def simulate_until(
     horizon below 1.
     """
     plan = [_resolved(phase) for phase in (Phase(protocol, until, horizon), *then)]
-    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, engine=engine, workers=workers)
     most = sum(sessions for _, _, sessions in plan)
+    check_room(f"horizon = {most}", cohort.mice if mice is None else len(mice), most, len(cohort.features))
+    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, engine=engine, workers=workers)
     known = _Statuses(run, most)
     going = np.arange(len(run.sessions))
     with progress_bar(most, "session", progress) as bar:

@@ -8,6 +8,7 @@ import pytest
 from twin.cohort import Cohort
 from twin.engine import map_jobs
 from twin.simulation import simulate
+from twin.simulation.designs import train_design
 from twin.simulation.until import simulate_until
 
 COHORT = Cohort(mice=2)
@@ -32,6 +33,11 @@ COHORT = Cohort(mice=2)
         ({"trials": True}, "trials = True: expected a whole number"),
         ({"trials": None, "sessions": 0}, "sessions = 0: expected at least 1"),
         ({"trials": None, "sessions": 1.5}, "sessions = 1.5: expected a whole number"),
+        (
+            {"trials": 10**12},
+            r"trials = 1000000000000 of 2 mice: .* about 7\d,\d{3} GiB of memory or more, .* has \d+",
+        ),
+        ({"trials": None, "sessions": 10**15}, "sessions = 1000000000000000 of 2 mice: that takes about"),
         ({"protocol": 3}, "protocol = 3: expected a Protocol, the name of one, or a table"),
     ],
 )
@@ -52,6 +58,17 @@ def test_numbers_of_numpy_are_taken():
 def test_what_is_no_horizon(horizon):
     with pytest.raises(ValueError, match="horizon = "):
         simulate_until(COHORT, until="trained_1a", horizon=horizon)
+
+
+def test_more_than_memory_holds():
+    """A sentence before anything is allocated, however long or large."""
+    many = Cohort(mice=10**12)
+    with pytest.raises(ValueError, match=r"trials = 1 of 1000000000000 mice: that takes about 3\d,\d{3} GiB"):
+        simulate(many, trials=1)
+    with pytest.raises(ValueError, match="horizon = 1000000000000 of 2 mice"):
+        simulate_until(COHORT, until="trained_1a", horizon=10**12)
+    with pytest.raises(ValueError, match="horizon = 5 of 1000000000000 mice"):
+        train_design(many, "ibl-2019", until="trained_1a", horizon=5)
 
 
 @pytest.mark.parametrize("workers", [0, 1.5, True, None])
