@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ class KnownRule:
     rule: Any  # an `agents.rules.Rule`, or a neural rule
     features: tuple[str, ...] | None = None  # those it was fitted on; None: it takes any
     theta: dict[str, np.ndarray] = field(default_factory=dict)  # by column, the values of the fitted mice, (mice,)
+    content: str = ""  # hash of the fit that it comes from, where it comes from one
 
     @cached_property
     def closed_form(self) -> Rule | None:
@@ -34,7 +36,8 @@ class KnownRule:
 
 def load_fitted(folder: Path) -> KnownRule:
     """The rule of a saved fit and its mice. Raises ValueError naming the file, and what in it is not that of a fit."""
-    known = load_fit(folder).known_rule()
+    card = (folder / CARD).read_bytes()  # which holds the hash of a network's weights
+    known = replace(load_fit(folder).known_rule(), content=hashlib.sha256(card).hexdigest())
     for name, column in known.theta.items():
         for mouse in np.flatnonzero(~np.isfinite(column)):
             raise ValueError(f"{folder / CARD}: {name} of fitted mouse {mouse} is {column[mouse]}; expected a finite number")

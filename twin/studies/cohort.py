@@ -69,7 +69,13 @@ class CohortStudy(Study):
         def write(rollout: Rollout, path: Path) -> None:
             write_rollout(rollout, path, folder.scenario)
 
-        return folder.keep("rollouts.h5", lambda: with_status(self._simulate(options)), read_rollout, write)
+        def read(path: Path) -> Rollout:
+            rollout = read_rollout(path)
+            if rollout.origin.get("fit", "") != self.cohort.known_rule.content:
+                raise ValueError(f"its mice are of another fit than is in {self.cohort.rule}")
+            return rollout
+
+        return folder.keep("rollouts.h5", lambda: with_status(self._simulate(options)), read, write)
 
     def _simulate(self, options: Options) -> Rollout:
         length = self.run

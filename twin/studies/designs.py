@@ -203,23 +203,27 @@ class DesignsStudy(Study):
         length = dict[str, Any](until=self.run.until, horizon=self.run.horizon, seed=self.seed)
         how = dict[str, Any](workers=options.workers, engine=options.engine, progress=options.progress)
         train = partial(train_design, self.cohort, self.designs[name], name=name, **length, **how)
-        return folder.keep(f"designs/{name}.npz", train, _read_days, _write_days)
+        fit = self.cohort.known_rule.content
+        return folder.keep(f"designs/{name}.npz", train, partial(_read_days, fit=fit), partial(_write_days, fit=fit))
 
 
-def _read_days(path: Path) -> DesignSessions:
-    """Sessions that were stored. Raises ValueError if the file is not whole."""
+def _read_days(path: Path, fit: str = "") -> DesignSessions:
+    """Sessions that were stored. Raises ValueError if the file is not whole, or its mice are of another `fit` than this."""
     try:
         with open(path, "rb") as stored, np.load(stored) as columns:
-            return DesignSessions(*(columns[name] for name in DesignSessions._fields))
+            kept, days = str(columns["fit"]), DesignSessions(*(columns[name] for name in DesignSessions._fields))
     except PermissionError as error:
         raise PermissionError(f"{path}: you may not read it; ask its owner, or `chmod u+r` it") from error
     except (OSError, EOFError, KeyError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not the sessions of a design: {error}") from error
+    if kept != fit:
+        raise ValueError("its mice are of another fit")
+    return days
 
 
-def _write_days(days: DesignSessions, path: Path) -> None:
+def _write_days(days: DesignSessions, path: Path, fit: str = "") -> None:
     content = io.BytesIO()
-    np.savez_compressed(content, **days._asdict())
+    np.savez_compressed(content, **days._asdict(), fit=np.array(fit))
     replace_file(path, content.getvalue())
 
 

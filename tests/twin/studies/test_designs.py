@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fits import altered, fit_of_rule
 
+from twin.data.store import read_rollout
 from twin.evaluation.designs import COSTS, DesignSessions
 from twin.studies.designs import _by_design, _differences, _read_days, _write_days
 from twin.studies.run import run
@@ -66,6 +68,29 @@ def test_run_again_trains_only_under_what_is_missing(copied):
     log = (folder / "log.txt").read_text()
     assert [log.count(f"designs/{name}.npz: made in") for name in ("on", "off", "on-again")] == [1, 2, 2]
     assert "designs/on-again.npz: made again" in log
+
+
+def test_mice_of_another_fit_are_trained_again(tmp_path):
+    """The rule is the folder of a fit: what was simulated is bound to its content, not to its name."""
+    done, cohort = fit_of_rule("reinforce", "reinforce"), {"cohort": {"mice": 2, "rule": str(tmp_path / "fit")}}
+    trials = {"kind": "cohort", "name": "x", "run": {"trials": 20}, "protocol": {"base": "liu-2025"}}
+    parts = {"designs/a.npz": TABLE | {"run": {"until": "trained_1a", "horizon": 2}}, "rollouts.h5": trials}
+
+    def logged(part: str) -> str:
+        folder = tmp_path / part.split(".")[0]
+        run(parse(parts[part] | cohort, "x"), folder)
+        log = (folder / "log.txt").read_text()
+        (folder / "log.txt").unlink()
+        return log
+
+    done.save(tmp_path / "fit")
+    for part in parts:
+        assert f"{part}: made in" in logged(part)
+        assert "made" not in logged(part)
+    altered(done, tmp_path / "fit", theta=(done.theta + 0.01).tolist())
+    for part in parts:
+        assert f"{part}: made again: its mice are of another fit" in logged(part)
+    assert read_rollout(tmp_path / "rollouts/rollouts.h5").theta == pytest.approx(done.theta + 0.01)
 
 
 def test_summary_tells_the_best_and_how_much_more_the_others_take(finished):
