@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from envs.names import shown
+
 # name: (dtype, what it holds); the same in memory and in HDF5. Real data has the first six.
 COLUMNS: dict[str, tuple[str, str]] = {
     "session": ("int32", "session of the mouse, from 0"),
@@ -126,6 +128,12 @@ class Rollout:
         """How many choices of each mouse count in a fit, (M,): those whose reward is known."""
         counted = (self.choice >= 0) & (self.reward >= 0)
         return np.array([np.count_nonzero(counted[self.of_mouse(m)]) for m in range(self.n_mice)])
+
+    def silent(self) -> list[str]:
+        """A sentence on each mouse without a choice that counts in a fit."""
+        lengths, none = np.diff(self.starts), np.flatnonzero(self.choices_by_mouse() == 0)
+        what = "or none whose reward is known; it is left out of the fits"
+        return [f"mouse {shown(self.ids[m])} made no choice in {lengths[m]} trials, {what}" for m in none]
 
     def of_mice(self, mice: Sequence[int] | np.ndarray) -> Rollout:
         """The trials of some mice."""

@@ -71,7 +71,10 @@ class FitResults(BehaviorResults):
 
     models: Mapping[str, FittedModel] = Field(description="by model, `chance` among them")
     comparisons: Sequence[ModelComparison] = Field(description="of every two models but chance")
-    notes: list[str] = Field([], description="what was left out, or failed, and why")
+    notes: list[str] = Field(
+        [],
+        description="what was made of the data (rows sorted, rewards derived), what was left out, what failed, and why",
+    )
 
     def summary(self) -> str:
         """How the mice did, the table of the models, and what in it is none."""
@@ -108,9 +111,9 @@ class FitStudy(Study):
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
         rollout = formats.read(self.data)
-        train, future, notes = self._trials(rollout)
+        train, future, left_out = self._trials(rollout)
         fits, failed = fit_models(self.inference, train, folder, options)
-        notes += failed
+        notes = list(dict.fromkeys([*rollout.notes, *left_out, *failed]))
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}
 
         from twin.evaluation.scores import compare
@@ -133,8 +136,8 @@ class FitStudy(Study):
         train, future = every.split(self.future) if self.future else (every, None)
         before = train.mask.any(axis=1)
         where = f" before its last {self.future} trials" if self.future else ""
-        silent = [*np.array(rollout.ids)[~chose], *(f"{every.ids[m]}" for m in np.flatnonzero(~before))]
-        notes = [f"mouse {mouse!r} made no choice{where}; it is left out of the fits" for mouse in map(str, silent)]
+        late = [every.ids[m] for m in np.flatnonzero(~before)]
+        notes = [*rollout.silent(), *(f"mouse {mouse!r} made no choice{where}; it is left out of the fits" for mouse in late)]
         if not before.any():
             raise ValueError(f"{self.data}: none of its {len(rollout.ids)} mice made a choice{where}; there is nothing to fit")
         if not before.all():

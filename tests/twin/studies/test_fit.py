@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +171,7 @@ def test_fit_of_a_real_mouse(real_mouse, tmp_path, capsys):
     assert results["models"]["reinforce-baseline"]["accuracy"] > 0.7
 
 
+CASES = Path(__file__).parents[1] / "data" / "cases"
 HEADER = "subject,session,date,trial,contrast_left,contrast_right,choice,correct,probability_left,response_time"
 
 
@@ -189,15 +191,28 @@ def table_of_mice(path, mice, trials=120):
 def test_a_mouse_without_choices_is_named_and_left_out(tmp_path, capsys):
     data = table_of_mice(tmp_path / "mice.csv", {"m1": (True, 0.2), "m3": (False, 0.0)})
     assert main(["fit", str(data), "--model", "reinforce", "--out", str(tmp_path / "run")]) == 0
-    assert "note: mouse 'm3' made no choice; it is left out of the fits" in capsys.readouterr().out
+    said = "mouse 'm3' made no choice in 120 trials, or none whose reward is known; it is left out of the fits"
+    assert capsys.readouterr().out.count(f"note: {said}") == 1
     results = json.loads((tmp_path / "run/results.json").read_text())
-    assert results["notes"] == ["mouse 'm3' made no choice; it is left out of the fits"]
+    assert results["notes"] == [said]
     one, three = results["mice_table"]
     assert set(one["fits"]) == {"static-glm", "reinforce"} and "fits" not in three
     assert load_fit(tmp_path / "run/fits/reinforce").ids == ("m1",)
     nobody = table_of_mice(tmp_path / "nobody.csv", {"m3": (False, 0.0)})
     assert main(["fit", str(nobody), "--model", "reinforce", "--out", str(tmp_path / "none")]) == 2
     assert "none of its 1 mice made a choice; there is nothing to fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "made_of_it"),
+    [("rows_shuffled", "sorted by date and session and trial"), ("few_columns", "zero contrast have an unknown reward")],
+)
+def test_what_was_made_of_a_table_is_in_results_and_page(table, made_of_it, tmp_path, capsys):
+    assert main(["fit", str(CASES / f"{table}.csv"), "--model", "static-glm", "--out", str(tmp_path / "run")]) == 0
+    results, page = json.loads((tmp_path / "run/results.json").read_text()), (tmp_path / "run/report.html").read_text()
+    printed = capsys.readouterr()
+    for told in ("; ".join(results["notes"]), page, printed.out, printed.err):
+        assert made_of_it in told
 
 
 def test_every_model_of_a_perfect_mouse_ends_with_a_report(tmp_path):

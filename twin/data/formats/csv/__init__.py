@@ -74,10 +74,7 @@ def _short(rollout: Rollout) -> list[str]:
     notes = [
         f"mouse {shown(ids[m])} has {lengths[m]} trial: nothing can be inferred from it" for m in np.flatnonzero(lengths < FEW)
     ]
-    notes += [
-        f"mouse {shown(ids[m])} made no choice in {lengths[m]} trials that could teach anything: fits leave it out"
-        for m in np.flatnonzero(chose == 0)
-    ]
+    notes += rollout.silent()
     sessions = rollout.sessions
     made = np.add.reduceat(rollout.choice >= 0, sessions.start, dtype=int)
     notes += [
