@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,16 @@ def test_a_misspelt_column_is_guessed_in_the_note(tmp_path):
     lines = [line.replace(",", "\t") for line in trial_lines()]
     rollout = read(table(tmp_path, lines, HEADER.replace("probability_left", "probabilty_left").replace(",", "\t")))
     assert any("no column 'probability_left' (is 'probabilty_left' meant?)" in note for note in rollout.notes)
+
+
+def test_a_long_table_takes_little_more_memory_than_its_columns(tmp_path):
+    """15 bytes of a trial are kept; its text is never there for all rows at once, nor every key that orders them."""
+    draw = random.Random(1)
+    trials = [f"{t},{draw.choice(('1.0', '0.5'))},0,{draw.choice(('-1,1', '1,0'))},0.5" for t in range(1, 1001)]
+    path = table(tmp_path, [f"m{m},{s},2021-03-{s:02d},{trial}" for m in range(15) for s in range(1, 21) for trial in trials])
+    tracemalloc.start()
+    rollout = read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(rollout) == 300_000
+    assert peak < 70 * len(rollout)

@@ -76,10 +76,10 @@ def _short(rollout: Rollout) -> list[str]:
     ]
     notes += rollout.silent()
     sessions = rollout.sessions
-    made = np.add.reduceat(rollout.choice >= 0, sessions.start, dtype=int)
+    made = np.logical_or.reduceat(rollout.choice >= 0, sessions.start)
     notes += [
         f"mouse {shown(ids[sessions.mouse[i]])} made no choice in session {sessions.session[i] + 1}"
-        for i in np.flatnonzero((made == 0) & (chose[sessions.mouse] > 0))
+        for i in np.flatnonzero(~made & (chose[sessions.mouse] > 0))
     ]
     return notes
 

@@ -45,14 +45,14 @@ def find_order(table: Table) -> Order:
     """The order of a table's rows. Raises ValueError naming mouse, session and rows that cannot be put in order."""
     mouse = table.columns["subject"]
     keys = _keys(table)
-    session, rank, tied = _sessions(mouse, keys)
-    place = rank[session]
+    place, tied = _sessions(mouse, keys)
     natural = slice(None) if (mouse[1:] >= mouse[:-1]).all() else np.argsort(mouse, kind="stable")
     rows = _sorted(table, keys, place, natural, tied)
     place = place[rows]
-    first = np.searchsorted(mouse[rows], np.arange(len(table.labels["subject"])))
+    first = np.searchsorted(mouse[rows], np.arange(len(table.labels["subject"]), dtype=mouse.dtype))
     starts = np.append(first, len(mouse))
-    return Order(rows, place - np.repeat(place[first], np.diff(starts)), starts)
+    place -= np.repeat(place[first], np.diff(starts))  # in its own place, for there are millions
+    return Order(rows, place, starts)
 
 
 def _keys(table: Table) -> _Keys:
@@ -122,8 +122,8 @@ def _numbers(table: Table) -> tuple[np.ndarray | None, np.ndarray | None]:
     return narrow(of_label)[column], different
 
 
-def _sessions(mouse: np.ndarray, keys: _Keys) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Session of each row, (N,); rank of each session, mouse by mouse; does nothing but the file order some sessions?"""
+def _sessions(mouse: np.ndarray, keys: _Keys) -> tuple[np.ndarray, bool]:
+    """Rank of the session of each row, mouse by mouse, (N,); does nothing but the file order some sessions?"""
     zero = np.zeros(len(mouse), np.int8)
     date = zero if keys.date is None else keys.date
     number = zero if keys.number is None else keys.number
@@ -144,7 +144,7 @@ def _sessions(mouse: np.ndarray, keys: _Keys) -> tuple[np.ndarray, np.ndarray, b
     rank = np.empty(len(first), np.int32)
     rank[order] = np.arange(len(first))
     lengths = np.diff(np.append(begins, len(mouse)))
-    return np.repeat(session.astype(np.int32), lengths), rank, bool(np.logical_and.reduce(same).any())
+    return np.repeat(rank[session], lengths), bool(np.logical_and.reduce(same).any())
 
 
 def _sorted(table: Table, keys: _Keys, place: np.ndarray, natural: np.ndarray | slice, tied: bool) -> np.ndarray | slice:
