@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import signal
@@ -40,10 +41,19 @@ def run_cases(cases: int, seed: int, limit: int, damaged: Case) -> Found:
     return outcomes, wrong
 
 
+def asked(what: str, **cases: int) -> argparse.Namespace:
+    """What the command line asks for: `--seed`, and how many cases, by the names of their kinds."""
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    for kind, number in cases.items():
+        parser.add_argument(f"--{kind}", type=int, default=number, help=f"how many (default: {number})")
+    return parser.parse_args()
+
+
 def report(run: Callable[[int, int, Path], Found], cases: int, seed: int, memory: int) -> int:
     """Run the cases in so many bytes of memory and print what came of them; the exit status."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     with tempfile.TemporaryDirectory() as folder:
         outcomes, wrong = run(cases, seed, Path(folder))
-    print(f"{cases} cases: {dict(outcomes)}; {len(wrong)} wrong", *wrong, sep=os.linesep)
+    print(f"{cases} cases: {dict(outcomes)}; {len(wrong)} wrong", *(what[:1000] for what in wrong), sep=os.linesep)
     return 1 if wrong else 0

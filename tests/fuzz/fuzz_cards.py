@@ -1,6 +1,6 @@
 """Fuzz the cards of fits: a valid one of every kind is changed, and loading it must give a fit or one sentence.
 
-    PYTHONPATH=tests python tests/fuzz/fuzz_cards.py [CASES] [SEED]
+    PYTHONPATH=tests python tests/fuzz/fuzz_cards.py [--seed 1] [--cases 200]
 
 A case changes one or two keys of the JSON at any depth, its text, or the weights of the network. Exits with 1 if a case ends in
 anything else, takes more than `LIMIT` seconds, or more than `MEMORY` bytes.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.cases import Found, report, run_cases
+from fuzz.cases import Found, asked, report, run_cases
 from networks import neural_rule
 
 from agents.neural.ensemble import Ensemble
@@ -147,10 +147,11 @@ def run(cases: int, seed: int, folder: Path) -> Found:
     return run_cases(cases, seed, LIMIT, damaged)
 
 
-def main(cases: int = 200, seed: int = 1) -> int:
+def main() -> int:
     """Run the cases and print what came of them; the exit status."""
-    return report(run, cases, seed, MEMORY)
+    options = asked(__doc__ or "", cases=200)
+    return report(run, options.cases, options.seed, MEMORY)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
+    sys.exit(main())

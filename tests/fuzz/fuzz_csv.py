@@ -1,11 +1,10 @@
 """Tables of trials damaged at random: each is read, or refused in one sentence; nothing else may come of it.
 
-python tests/fuzz/fuzz_csv.py --seed 1 --n 500
+PYTHONPATH=tests python tests/fuzz/fuzz_csv.py [--seed 1] [--cases 500]
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import random
 import sys
@@ -13,6 +12,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+from fuzz.cases import asked
 
 from twin.data.formats import read
 from twin.data.trials import Trials
@@ -156,12 +157,9 @@ def run(seed: int, n: int, folder: Path) -> Counter[str]:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Damaged tables of trials: each is read, or refused in one sentence.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--n", type=int, default=500)
-    options = parser.parse_args()
+    options = asked(__doc__ or "", cases=500)
     with tempfile.TemporaryDirectory() as folder:
-        print(dict(run(options.seed, options.n, Path(folder))))
+        print(dict(run(options.seed, options.cases, Path(folder))))
     return 0
 
 

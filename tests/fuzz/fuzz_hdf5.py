@@ -1,6 +1,6 @@
 """Fuzz HDF5 rollouts: a small valid file is damaged, and reading it must give a rollout or one sentence.
 
-    PYTHONPATH=tests python tests/fuzz/fuzz_hdf5.py [CASES] [SEED]
+    PYTHONPATH=tests python tests/fuzz/fuzz_hdf5.py [--seed 1] [--cases 500]
 
 Half of the cases change a dataset, attribute or group through h5py (wrong types, shapes, values, links, declared sizes), half
 flip or cut bytes. Exits with 1 if a case ends in anything else, takes more than `LIMIT` seconds, or more than `MEMORY` bytes.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from fuzz.cases import Found, report, run_cases
+from fuzz.cases import Found, asked, report, run_cases
 from rollouts import rollout
 
 from twin.data.store import describe, read_rollout, verify, write_rollout
@@ -195,10 +195,11 @@ def run(cases: int, seed: int, folder: Path) -> Found:
     return run_cases(cases, seed, LIMIT, damaged)
 
 
-def main(cases: int = 500, seed: int = 1) -> int:
+def main() -> int:
     """Run the cases and print what came of them; the exit status."""
-    return report(run, cases, seed, MEMORY)
+    options = asked(__doc__ or "", cases=500)
+    return report(run, options.cases, options.seed, MEMORY)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
+    sys.exit(main())

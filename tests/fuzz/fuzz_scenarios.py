@@ -3,7 +3,7 @@
 Each is a study or one sentence, never another exception; some tiny ones are run as well, which ends with results or with one
 sentence and status 2. The seeds are fixed:
 
-    python tests/fuzz/fuzz_scenarios.py            # 2,500 read, 40 of them run
+    PYTHONPATH=tests python tests/fuzz/fuzz_scenarios.py [--seed 1] [--read 2500] [--run 40]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from fuzz.cases import asked
 
 import scenarios
 from twin.cli import main
@@ -214,7 +215,8 @@ def fuzz(n_read: int, n_run: int, seed: int = 1) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    came_of_them = fuzz(*([int(argument) for argument in sys.argv[1:3]] or [READ, RUN]))
+    options = asked(__doc__ or "", read=READ, run=RUN)
+    came_of_them = fuzz(options.read, options.run, options.seed)
     for outcome, count in came_of_them.items():
         print(f"{count:5d} {outcome}")
     sys.exit(any(outcome.startswith("FAILED") for outcome in came_of_them))
