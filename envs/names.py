@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from reprlib import Repr
 
 SAME_INITIAL = 0.2  # added to the likeness of names with the same first letter: a typing mistake is seldom the first one
+KNOWN = " Known: "  # what goes before the list of all known names
 LONGEST = 80  # characters of a value that an error shows
 
 _short = Repr()
@@ -38,4 +39,4 @@ def suggest(kind: str, name: object, known: Iterable[str]) -> str:
     names = list(known)
     near = nearest(name, names)
     hint = f"; did you mean {near!r}?" if near else ""
-    return f"unknown {kind} {shown(name)}{hint} Known: {', '.join(names)}"
+    return f"unknown {kind} {shown(name)}{hint}{KNOWN}{', '.join(names)}"

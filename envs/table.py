@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from envs.names import LONGEST, shown, suggest
+from envs.names import KNOWN, LONGEST, shown, suggest
 
 LONGEST_WORD = 300  # characters of a key or a path that an error shows whole
 MOST_ERRORS = 10  # that are told of one table
@@ -53,8 +53,14 @@ def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> 
     inner = [one for one in every if not any(_is_inside(other["loc"], one["loc"]) for other in every)]
     sentences = [_explain_one(model, one, [where] if where else []) for one in inner[:MOST_ERRORS]]
     more = error.error_count() - len(every) + len(inner) - len(sentences)
-    every_sentence = "; ".join([*sentences, *([f"and {more} more"] if more else [])])
+    every_sentence = "; ".join([*_each_list_once(sentences), *([f"and {more} more"] if more else [])])
     return " ".join(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST]}..." for word in every_sentence.split())
+
+
+def _each_list_once(sentences: Sequence[str]) -> list[str]:
+    """Sentences without the list of known names that one before them ends with."""
+    ends = [sentence.partition(KNOWN)[2] for sentence in sentences]
+    return [sentence.partition(KNOWN)[0] if ends[i] in ends[:i] else sentence for i, sentence in enumerate(sentences)]
 
 
 def _is_inside(location: Sequence[Any], other: Sequence[Any]) -> bool:

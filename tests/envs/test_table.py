@@ -72,6 +72,11 @@ def test_every_fault_is_named_and_none_twice():
         Outer.checked({"several": [{"kind": "small", "depth": -1}]})
 
 
+def test_a_list_of_known_names_is_given_once():
+    with pytest.raises(ValueError, match=r"unknown key 'nam'.* Known: name, .*; unknown key 'on'; did you mean 'one'\?$"):
+        Outer.checked({"name": "x", "nam": 1, "on": 2})
+
+
 @pytest.mark.parametrize("faults", [10, 11, 5000])
 def test_faults_without_end_are_counted(faults):
     with pytest.raises(ValueError, match=r"^several\.0\.depth: ") as error:

@@ -101,7 +101,7 @@ def change(table: dict[str, Any], draw: random.Random) -> None:
     elif how == 5:
         other = draw.choice(BASES)
         inside[key] = copy.deepcopy(at(other, draw.choice(places(other))))
-    elif how == 6 and isinstance(inside[key], int | float):
+    elif how == 6 and isinstance(inside[key], int | float) and not abs(inside[key]) > 1e300:
         inside[key] = inside[key] * draw.choice([-1, 0, 0.5, 1e6, 1e-6, 10**20])
     else:
         inside[key] = deep(draw) if draw.random() < 0.2 else copy.deepcopy(draw.choice(VALUES))
