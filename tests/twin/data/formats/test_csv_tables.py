@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import random
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 
 from twin.data.formats import read
+from twin.data.formats.csv.source import open_source
 from twin.data.trials import Trials
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -266,6 +269,19 @@ def test_a_misspelt_column_is_guessed_in_the_note(tmp_path):
     lines = [line.replace(",", "\t") for line in trial_lines()]
     rollout = read(table(tmp_path, lines, HEADER.replace("probability_left", "probabilty_left").replace(",", "\t")))
     assert any("no column 'probability_left' (is 'probabilty_left' meant?)" in note for note in rollout.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("t.csv", "utf-8"), ("t.csv", "utf-16"), ("t.csv.gz", "utf-8"), ("t.csv.gz", "utf-16")]
+)
+def test_no_thread_that_reads_ahead_needs_the_interpreter(name, encoding, tmp_path):
+    """One that does aborts the program, now and then, which ends because a row is refused."""
+    text = "\n".join([HEADER, *trial_lines()])
+    with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "wt", encoding=encoding, newline="") as file:
+        file.write(text)
+    with open_source(tmp_path / name)._utf8(pyarrow) as stream:
+        assert isinstance(stream, pyarrow.NativeFile) and not isinstance(stream, pyarrow.PythonFile)
+        assert stream.read() == text.encode()
 
 
 def test_a_long_table_takes_little_more_memory_than_its_columns(tmp_path):

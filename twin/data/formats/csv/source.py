@@ -19,6 +19,7 @@ import numpy as np
 from twin.data.formats.csv.layout import count_known
 
 GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
+UTF8 = "utf-8-sig"  # with a mark of the byte order at its beginning, or without
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of text in UTF-16, by which alone it is told
 SEPARATORS = (",", ";", "\t", "|")
 BLOCK = 1 << 21  # bytes of text read at once
@@ -54,14 +55,28 @@ class Source(NamedTuple):
         import pyarrow.csv
 
         try:
-            with opened_bytes(self.path) as file:
+            with self._utf8(pyarrow) as file:
                 for batch in self._reader(pyarrow, file, columns):
                     found = [(column.dictionary.to_pylist(), column.indices.to_numpy()) for column in batch.columns]
                     yield _without_empty_rows(Block([texts for texts, _ in found], [codes for _, codes in found]))
         except NOT_WHOLE as error:
             raise self.not_whole(error) from None
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise self.not_whole(error) from None  # of what is gzipped
         except pyarrow.ArrowInvalid as error:
             raise self._explained(str(error)) from None
+
+    def _utf8(self, pyarrow: Any) -> Any:
+        """The file as a stream of pyarrow's own: a thread reads ahead of what is asked, and must not need the interpreter.
+
+        It would abort the program if that ended first, as it does when a row is refused.
+        """
+        if self.encoding != UTF8:
+            with opened(self.path, self.encoding) as text:
+                return pyarrow.BufferReader(text.read().encode())
+        return pyarrow.input_stream(str(self.path), compression="gzip" if is_zipped(self.path) else None)
 
     def _reader(self, pyarrow: Any, file: Any, columns: Sequence[int]) -> Any:
         names = [str(i) for i in range(len(self.header))]
@@ -72,7 +87,6 @@ class Source(NamedTuple):
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,
                 block_size=BLOCK,
-                encoding=self.encoding.removesuffix("-sig"),
                 column_names=names,
                 skip_rows=self.header_row - 1,
                 skip_rows_after_names=1,
@@ -136,9 +150,13 @@ def _without_empty_rows(block: Block) -> Block:
 
 def opened_bytes(path: Path) -> IO[bytes]:
     """The bytes of a file, unzipped if it is gzipped."""
+    return gzip.open(path, "rb") if is_zipped(path) else open(path, "rb")  # type: ignore[return-value]
+
+
+def is_zipped(path: Path) -> bool:
+    """Is a file gzipped, whatever its name?"""
     with open(path, "rb") as file:
-        zipped = file.read(len(GZIP)) == GZIP
-    return gzip.open(path, "rb") if zipped else open(path, "rb")  # type: ignore[return-value]
+        return file.read(len(GZIP)) == GZIP
 
 
 def opened(path: Path, encoding: str, errors: str = "strict") -> IO[str]:
@@ -150,10 +168,10 @@ def opened(path: Path, encoding: str, errors: str = "strict") -> IO[str]:
 
 def open_source(path: Path) -> Source:
     """Encoding, separator and header of a file. Raises ValueError if its first row cannot be read."""
-    unread = Source(path, "utf-8-sig", ",", [], 1)
+    unread = Source(path, UTF8, ",", [], 1)
     try:
         with opened_bytes(path) as file:
-            encoding = "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
+            encoding = "utf-16" if file.read(2) in UTF16 else UTF8
         with opened(path, encoding, "replace") as text:
             number, line = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (1, ""))
     except NOT_WHOLE as error:
