@@ -172,7 +172,10 @@ def _scores_text(results: FitResults) -> list[str]:
     from twin.report.html import table
 
     header, rows = model_table(results.table()["models"], COLUMNS)
-    return ["Log-likelihoods are natural, per trial.", table(rows, header)]
+    words = "Log-likelihoods are natural, per trial."
+    if results.models["chance"].heldout_ll_per_trial is not None:
+        words += " Those of new mice are of mice held out: each is predicted as the average over the mice that were fitted."
+    return [words, table(rows, header)]
 
 
 def updates_of_first_mouse(fits: Mapping[str, Fit]) -> dict[str, Callable[..., np.ndarray]]:

@@ -115,6 +115,7 @@ def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
     assert results["chance"]["heldout_ll_per_trial"] == np.log(0.5)
     score = f"{results['static-glm']['heldout_ll_per_trial']:.4f}"
     printed, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
+    assert "predicted as the average over the mice that were fitted" in page
     for shown in (printed, page):
         assert "log-lik/trial new mice" in shown and score in shown.replace("\N{MINUS SIGN}", "-")
 
