@@ -36,9 +36,9 @@ class KnownRule:
 
 def load_fitted(folder: Path) -> KnownRule:
     """The rule of a saved fit and its mice. Raises ValueError naming the file, and what in it is not that of a fit."""
+    known = load_fit(folder).known_rule()
     card = (folder / CARD).read_bytes()  # which holds the hash of a network's weights
-    known = replace(load_fit(folder).known_rule(), content=hashlib.sha256(card).hexdigest())
     for name, column in known.theta.items():
         for mouse in np.flatnonzero(~np.isfinite(column)):
             raise ValueError(f"{folder / CARD}: {name} of fitted mouse {mouse} is {column[mouse]}; expected a finite number")
-    return known
+    return replace(known, content=hashlib.sha256(card).hexdigest())
