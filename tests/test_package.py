@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import twin
+from envs.protocols import read_protocol
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,6 +23,21 @@ def test_public_names_exist(name):
 
 def test_dir_shows_the_public_names():
     assert dir(twin) == sorted([*twin.__all__, "__version__"])
+
+
+def test_paths_may_be_text_wherever_they_are_taken(small, tmp_path):
+    _, rollout, trials = small
+    folder = str(tmp_path)
+    for name in ("mice.h5", "mice.csv"):
+        twin.write(rollout, f"{folder}/{name}")
+        assert twin.read(f"{folder}/{name}").ids == rollout.ids
+    twin.fit(trials, "static-glm").save(f"{folder}/fit")
+    assert twin.load_fit(f"{folder}/fit").ids == twin.load_fit(tmp_path / "fit").ids == rollout.ids
+    assert twin.Cohort(rule=f"{folder}/fit").known_rule.closed_form.name == "static"
+    Path(f"{folder}/protocol.toml").write_text('base = "ibl-2019"\n')
+    assert read_protocol(f"{folder}/protocol.toml") == read_protocol(tmp_path / "protocol.toml")
+    study = twin.load_scenario(str(ROOT / "scenarios" / "cohort.toml"), ["cohort.mice=1", "run.sessions=1"])
+    assert twin.run(study, f"{folder}/run").mice == 1
 
 
 def test_unknown_name_says_what_there_is():

@@ -200,6 +200,20 @@ def test_numbers_order_sessions_without_dates(tmp_path):
         assert any("sorted by session" in note for note in rollout.notes)
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (("m,2,", "m,2.0,"), "sessions '2' and '2.0' are the same number: taken for one session"),
+        (("m,2,", "m ,2,"), "blanks at the ends of the names of mice are left out"),
+    ],
+)
+def test_names_that_are_the_same_but_for_their_spelling(second, said, tmp_path):
+    *lines, last = trial_lines()
+    rollout = read(table(tmp_path, [*lines, last.replace(*second)]))
+    assert (rollout.ids, len(rollout.sessions.start)) == (("m",), 2)
+    assert rollout.notes == [said]
+
+
 def test_times_of_trials_in_place_of_dates_make_one_session_a_day(tmp_path):
     times = [f"m,,2021-03-0{d} 10:{t:02d}:07,,{t / 16},0,-1,1,0.5" for d in (1, 2) for t in range(1, 7)]
     plain = read(table(tmp_path, times))
