@@ -25,6 +25,10 @@ class Parameter:
 
     `per_weight` parameters have one value for each feature, named `name.feature`. Where `low` or `high` is infinite, `most`
     is the largest magnitude with which a mouse still behaves: `check` refuses what is beyond, transforms do not know of it.
+
+    What is believed of mice before any data: `typical` is a usual size (0: none is known), `by_factors` says that mice differ
+    by factors, `spread` is how far from the default a parameter without bounds may lie. A fit without noise looks for it
+    within `stable`, where that is given.
     """
 
     name: str
@@ -35,6 +39,10 @@ class Parameter:
     doc: str
     per_weight: bool = False
     most: float = math.inf
+    typical: float = 0.0
+    by_factors: bool = False
+    spread: float = 1.0
+    stable: tuple[float, float] | None = None
 
     @property
     def transform(self) -> Literal["identity", "log", "logit"]:
@@ -70,6 +78,11 @@ class Parameter:
         if math.isinf(low) and math.isfinite(high):
             raise ValueError(f"bounds [{low:g}, {high:g}] of {self.name}: a bound above needs one below")
         return replace(self, low=float(low), high=float(high))
+
+    @property
+    def steady(self) -> Parameter:
+        """The same within the bounds where a fit without noise looks for it."""
+        return self.within(*self.stable) if self.stable else self
 
     def check(self, values: Any) -> None:
         """Raise ValueError unless every value is finite, within the bounds and such that a mouse behaves."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from agents.parameters import Parameter
@@ -66,15 +67,16 @@ def _rule(
 
 def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = False) -> Parameter:
     """A learning rate."""
-    return Parameter(name, 0.03, 0.0, 1.0, "weight per trial", doc, per_weight)
+    # Typical of the IBL's mice: one REINFORCE rate fitted to CSHL_003 is .0015 (Geadah & Pillow 2025).
+    return Parameter(name, 0.03, 0.0, 1.0, "weight per trial", doc, per_weight, typical=0.003, by_factors=True)
 
 
 def _baseline(per_weight: bool = False) -> Parameter:
     """A reward that is expected of every trial."""
     # Above one half, the reward of a mouse that guesses, learning no longer contracts: the weights' Jacobian is
-    # 1 - rate (reward - baseline) p (1 - p) x^2, and a fit then bends the chaotic path to the choices at hand.
+    # 1 - rate (reward - baseline) p (1 - p) x^2, and a fit without noise then bends the chaotic path to the choices at hand.
     doc = "reward expected, subtracted from the reward; if negative, weights shrink after errors"
-    return Parameter("baseline", 0.0, -10.0, 0.5, "reward", doc, per_weight)
+    return Parameter("baseline", 0.0, -inf, inf, "reward", doc, per_weight, most=10.0, spread=0.5, stable=(-10.0, 0.5))
 
 
 @_rule("static", reference="no learning: a Bernoulli GLM", base_rule_form=True)
@@ -151,7 +153,17 @@ def learned_critic(w, eligibility, critic, x, choice, reward, p_right, rate, cri
     _rate("rate_left", "learning rate after left choices", per_weight=True),
     _rate("rate_right", "learning rate after right choices", per_weight=True),
     _baseline(per_weight=True),
-    Parameter("forgetting", 0.001, 0.0, 1.0, "per trial", "fraction of the weight lost in each trial", per_weight=True),
+    Parameter(
+        "forgetting",
+        0.001,
+        0.0,
+        1.0,
+        "per trial",
+        "fraction of the weight lost in each trial",
+        True,
+        typical=0.001,
+        by_factors=True,
+    ),
     reference="Geadah & Pillow 2025; its trial and day noise are traits of the mouse",
     base_rule_form=True,
 )

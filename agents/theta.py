@@ -24,15 +24,33 @@ from envs.names import suggest
 MOST_WEIGHT, MOST_OF_TRIAL, MOST_OF_NIGHT = 1_000.0, 10.0, 100.0
 
 TRAITS = (
-    Parameter("initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", True, MOST_WEIGHT),
     Parameter(
-        "trial_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight after each trial", True, MOST_OF_TRIAL
+        "initial_weight", 0.0, -inf, inf, "logit per feature", "weight before the first trial", True, MOST_WEIGHT, spread=2.0
     ),
     Parameter(
-        "day_noise", 0.0, 0.0, inf, "weight", "sd of the noise added to the weight between sessions", True, MOST_OF_NIGHT
+        "trial_noise",
+        0.0,
+        0.0,
+        inf,
+        "weight",
+        "sd of the noise added to the weight after each trial",
+        True,
+        MOST_OF_TRIAL,
+        typical=0.01,  # Bak et al 2016; 2^-4 to 2^-9 in Ashwood et al 2020
     ),
-    Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli"),
-    Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli"),
+    Parameter(
+        "day_noise",
+        0.0,
+        0.0,
+        inf,
+        "weight",
+        "sd of the noise added to the weight between sessions",
+        True,
+        MOST_OF_NIGHT,
+        typical=0.1,  # e^-1 and less in Geadah & Pillow 2025
+    ),
+    Parameter("lapse_low", 0.0, 0.0, 0.5, "probability", "floor of P(right), at strong left stimuli", typical=0.03),
+    Parameter("lapse_high", 0.0, 0.0, 0.5, "probability", "1 - ceiling of P(right), at strong right stimuli", typical=0.03),
     *RESPONSE_TRAITS,
 )
 

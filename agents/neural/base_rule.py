@@ -41,8 +41,8 @@ def base_rule_coefficients(rule: Rule, parameters: Tensor, x: Tensor, choice: Te
 
 
 def natural(rule: Rule, free: Tensor) -> Tensor:
-    """Parameters (R, K) in natural units, each between its bounds, from unconstrained ones."""
-    low, high = (free.new_tensor([getattr(p, end) for p in rule.parameters])[:, None] for end in ("low", "high"))
+    """Parameters (R, K) in natural units, each within the bounds where learning is stable, from unconstrained ones."""
+    low, high = (free.new_tensor([getattr(p.steady, end) for p in rule.parameters])[:, None] for end in ("low", "high"))
     return low + (high - low) * torch.sigmoid(free)
 
 
@@ -50,4 +50,4 @@ def unconstrained(rule: Rule, parameters: np.ndarray) -> np.ndarray:
     """The inverse of `natural`."""
     if not len(parameters):
         return parameters
-    return np.stack([p.free(row) for p, row in zip(rule.parameters, parameters, strict=True)])
+    return np.stack([p.steady.free(row) for p, row in zip(rule.parameters, parameters, strict=True)])

@@ -1,4 +1,4 @@
-"""The folder of a fit: `card.json`, which says all of it, and `model.safetensors`, the weights of a network.
+"""The folder of a fit: `card.json`, which says all of it, and beside it a network's weights or the draws of a posterior.
 
 Both kinds of fit are written and read here. A card is strict JSON; its `data_hash` tells what trials it was fitted to. A file
 is written under another name and renamed when whole, the card last, so a folder with a card holds a whole fit.
@@ -7,14 +7,13 @@ is written under another name and renamed when whole, the card last, so a folder
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from twin.data.files import replace_file, said_of, written_whole
-from twin.inference.card_schema import CARD, TENSORS, ClosedFormCard, NeuralCard, NoiseCard, TrainingCard
+from twin.inference.card_schema import CARD, ClosedFormCard, NeuralCard, NoiseCard, TrainingCard, hash_of
 
 if TYPE_CHECKING:
     from twin.inference.fit import Fit
@@ -36,20 +35,18 @@ Card = ClosedFormCard | NeuralCard
 _CARDS: TypeAdapter[Card] = TypeAdapter(Annotated[Card, Field(discriminator="kind")])
 
 
-def write_fit(folder: str | Path, card: Card, tensors: Mapping[str, Any]) -> None:
-    """Write the card of a fit and, if there are any, the weights of its network (by name, torch).
+def write_fit(folder: str | Path, card: Card, file: tuple[str, bytes] | None) -> None:
+    """Write the card of a fit and, if there is one, the file beside it (its name and content).
 
     Both files are whole before the first of them gets its name. Raises OSError naming the file that cannot be written.
     """
     folder = Path(folder)
-    if not tensors:
+    if file is None:
         replace_file(folder / CARD, _json(card))
         return
-    from twin.inference.network_file import encoded, hash_of
-
-    content = encoded(tensors)
-    text = _json(card.model_copy(update={"weights_hash": hash_of(content)}))
-    with written_whole(folder / CARD, len(text)) as partial_card, written_whole(folder / TENSORS, len(content)) as partial:
+    name, content = file
+    text = _json(card.model_copy(update={"file_hash": hash_of(content)}))
+    with written_whole(folder / CARD, len(text)) as partial_card, written_whole(folder / name, len(content)) as partial:
         partial.write_bytes(content)
         with said_of(folder / CARD, len(text)):
             partial_card.write_bytes(text)

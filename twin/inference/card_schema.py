@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -14,6 +15,8 @@ from agents.rules import RULES
 from agents.theta import Layout
 from envs.names import suggest
 from twin.inference.arrays import Array
+from twin.inference.posterior.draws import FILE as DRAWS
+from twin.inference.posterior.draws import Draws, read_draws
 from twin.inference.registry import find_settings
 from twin.inference.settings import NeuralFitSettings, RuleSettings
 
@@ -55,6 +58,7 @@ class _Card(_Table):
     trials: int | None = Field(None, ge=0)  # with a choice
     asked: dict[str, Any] | None = None  # model and settings as a study asked for them
     versions: dict[str, str] = Field(default_factory=dict)  # of what computed it
+    file_hash: str = ""  # SHA-256 of the file beside the card, where there is one
 
     @field_validator("features")
     @classmethod
@@ -81,6 +85,7 @@ class ClosedFormCard(_Card):
     ci95: Array  # (M, P, 2) ends of the intervals; null for parameters that were not fitted
     nll: Array  # (M,)
     converged: tuple[bool, ...]  # (M,)
+    unidentified: tuple[tuple[bool, ...], ...] | None = None  # (M, P), of a posterior
 
     @field_validator("rule")
     @classmethod
@@ -111,6 +116,10 @@ class ClosedFormCard(_Card):
         self._expect("nll", mice)
         if len(self.converged) != mice:
             raise ValueError(f"converged has {len(self.converged)} entries; expected {mice}, one for each mouse")
+        if self.unidentified is not None and {len(row) for row in self.unidentified} | {mice} != {columns, mice}:
+            raise ValueError(f"unidentified is not of {mice} mice and {columns} parameters")
+        if self.unidentified is not None and len(self.unidentified) != mice:
+            raise ValueError(f"unidentified has {len(self.unidentified)} entries; expected {mice}, one for each mouse")
         if (ends[..., 0] > ends[..., 1]).any():
             raise ValueError("ci95 has an interval whose lower end is above the upper one")
         return self
@@ -139,9 +148,28 @@ class ClosedFormCard(_Card):
         """The fit."""
         from twin.inference.closed_form.rule_fit import RuleFit
 
-        converged = np.array(self.converged, bool)
-        arrays = self.theta, self.ci95, self.nll, converged
-        return RuleFit(self.layout, *arrays, self.mice, self.model, self.settings, self.data_hash)
+        return RuleFit(
+            self.layout,
+            self.theta,
+            self.ci95,
+            self.nll,
+            np.array(self.converged, bool),
+            self.mice,
+            self.model,
+            self.settings,
+            self.data_hash,
+            self._draws(folder),
+            None if self.unidentified is None else np.array(self.unidentified, bool),
+        )
+
+    def _draws(self, folder: Path) -> Draws | None:
+        """The draws beside the card, of a fit that has some."""
+        if not self.file_hash:
+            return None
+        found = read_draws(folder / DRAWS, len(self.mice), len(self.parameters), len(self.features))
+        if hash_of((folder / DRAWS).read_bytes()) != self.file_hash:
+            raise ValueError(f"{folder / DRAWS}: it is of another fit, or was changed; fit it again")
+        return found
 
 
 class TrainingCard(_Table):
@@ -176,7 +204,6 @@ class NeuralCard(_Card):
     initial_weights: Array  # (M, K)
     training: tuple[TrainingCard, ...]
     noise: NoiseCard | None
-    weights_hash: str = ""  # SHA-256 of model.safetensors
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -226,7 +253,7 @@ class NeuralCard(_Card):
             settings = kind.settings_type.checked(self.network, "network")
         except ValueError as error:
             raise ValueError(f"{folder / CARD}: {error}") from None
-        return read_network(folder / TENSORS, lambda: kind(self.features, settings), self.members, self.weights_hash)
+        return read_network(folder / TENSORS, lambda: kind(self.features, settings), self.members, self.file_hash)
 
 
 def find_model(model: str) -> type[Any]:
@@ -235,3 +262,8 @@ def find_model(model: str) -> type[Any]:
         return find_settings(model)
     except ValueError as error:
         raise ValueError(f"model: {error}") from None
+
+
+def hash_of(content: bytes) -> str:
+    """SHA-256 of the content of a file, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

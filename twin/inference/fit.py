@@ -23,7 +23,7 @@ from tqdm import tqdm
 from agents.rules import RULES
 from twin.data.trials import Trials
 from twin.inference.registry import find_settings
-from twin.inference.settings import NeuralFitSettings
+from twin.inference.settings import NO_LAPSES, NeuralFitSettings
 
 if TYPE_CHECKING:
     from twin.inference.card import Card
@@ -111,18 +111,18 @@ class Fit(ABC):
     def card(self, about: Mapping[str, Any]) -> Card:
         """All that is to be kept of it, but for a network's weights."""
 
-    def tensors(self) -> dict[str, Any]:
-        """A network's weights, by name."""
-        return {}
+    def file(self) -> tuple[str, bytes] | None:
+        """Name and content of the file that is kept beside the card: a network's weights, or draws; None if there is none."""
+        return None
 
     def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
-        """Keep it in a folder: `card.json`, and for a network `model.safetensors`.
+        """Keep it in a folder: `card.json`, for a network `model.safetensors`, and for draws of a posterior `draws.npz`.
 
         `about` may tell what else is known of it: `seconds`, `trials`, `asked`, `versions`.
         """
         from twin.inference.card import write_fit
 
-        write_fit(folder, self.card(about or {}), self.tensors())
+        write_fit(folder, self.card(about or {}), self.file())
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """Where mice are in the fit, (len(ids),). Raises ValueError naming a mouse that is not there, or is asked for twice."""
@@ -220,14 +220,18 @@ def _fit_neural(
 def _fit_closed_form(
     model: str, settings: dict[str, Any], trials: Trials, _initial_weights: np.ndarray | None, progress: bool
 ) -> RuleFit:
-    from twin.inference.closed_form.fit import fit_rule
+    from twin.inference.closed_form.fit import fit_rule, fit_steps
 
     rule = RULES["static" if model in ("static-glm", "random-walk") else model]
-    options = {"noise": True} | settings  # a random walk has no other settings than what is fixed
-    with tqdm(total=2 * len(trials.ids), unit="step", desc=f"fit {model}", disable=None if progress else True) as bar:
+    if model == "random-walk":
+        settings = settings | {"noise": True, "fixed": NO_LAPSES | settings["fixed"]}
+    if settings["population"] is None:
+        settings = settings | {"population": settings["noise"] and len(trials.ids) > 1}
+    steps = fit_steps(len(trials.ids), settings["noise"])
+    with tqdm(total=steps, unit="step", desc=f"fit {model}", disable=None if progress else True) as bar:
 
-        def done(_mouse: int) -> None:
+        def done() -> None:
             bar.update()
 
-        found = fit_rule(trials, rule, name=model, done=done, **options)
+        found = fit_rule(trials, rule, name=model, done=done, **settings)
     return replace(found, data_hash=trials.content_hash())

@@ -6,7 +6,6 @@ and compared with the header of the file, so that no more is ever built than the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import load, save
 
 from agents.neural.ensemble import Ensemble
 from agents.neural.rule import NeuralRule
+from twin.inference.card_schema import hash_of
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -26,19 +26,14 @@ def encoded(tensors: Mapping[str, Any]) -> bytes:
     return save({name: tensor.contiguous() for name, tensor in tensors.items()})
 
 
-def hash_of(content: bytes) -> str:
-    """SHA-256 of the content of a file, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def read_network(path: Path, build: Callable[[], NeuralRule], members: int, weights_hash: str) -> NeuralRule | Ensemble:
+def read_network(path: Path, build: Callable[[], NeuralRule], members: int, file_hash: str) -> NeuralRule | Ensemble:
     """The network that `build` makes, or an ensemble of such members, with the weights of a file.
 
     Raises ValueError if the file is not that of such a network, or PermissionError if it may not be read.
     """
     try:
         content = _checked(path, build, members)
-        if hash_of(content) != weights_hash:
+        if hash_of(content) != file_hash:
             raise ValueError("it is of another fit, or was changed")
         tensors = load(content)
         for name, tensor in tensors.items():

@@ -12,6 +12,7 @@ StrategyName = Literal["auto", "loop", "fused"]
 Bound = Annotated[float, AllowInfNan()]
 DEFAULT_STEPS = 800  # of the optimiser
 LEAST_PATIENCE = 25  # epochs
+NO_LAPSES = {"lapse_low": 0.0, "lapse_high": 0.0}
 
 
 class RuleSettings(Table):
@@ -20,14 +21,21 @@ class RuleSettings(Table):
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
     free: tuple[str, ...] = Field((), description="traits to fit beside the rule's parameters and the initial weights")
     bounds: dict[str, tuple[Bound, Bound]] = Field({}, description="narrower bounds of parameters that are fitted")
-    population: bool = Field(False, description="fit every mouse as one of a population, not alone")
-    noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
+    noise: bool = Field(
+        False, description="weights also move at random, in each trial and each night, and mice lapse: fit that too"
+    )
+    population: bool | None = Field(
+        None, description="fit every mouse as one of a population, not alone; default: with noise, where there are several"
+    )
 
 
 class RandomWalkSettings(Table):
-    """How weights that move at random, by no rule, are fitted."""
+    """How weights that move at random, by no rule, are fitted; without lapses unless `fixed` gives them."""
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
+    population: bool | None = Field(
+        None, description="fit every mouse as one of a population, not alone; default: where there are several"
+    )
 
 
 class TrainSettings(Table):

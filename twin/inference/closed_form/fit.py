@@ -1,12 +1,11 @@
-"""Fitting a closed-form rule: each mouse by itself, or every mouse as one of a population.
+"""Fitting a closed-form rule: each mouse by itself, or every mouse as one of a population, with or without noise.
 
-Alone, a mouse's parameters maximise its likelihood (`optimum`). As one of a population they maximise it times a
-normal prior over mice, in unconstrained space, whose mean and variance are estimated from all mice by EM with Laplace's
-approximation (empirical Bayes): parameters that one mouse's choices constrain poorly (its baseline, say) shrink towards the
-population.
+With `noise`, weights also move at random and mice lapse: `twin.inference.posterior`. Without, the likelihood has exact
+derivatives and is maximised (`optimum`); as one of a population, a mouse's parameters maximise it times a normal prior over
+mice, in unconstrained space, whose mean and variance are estimated from all mice by EM with Laplace's approximation (empirical
+Bayes): parameters that one mouse's choices constrain poorly (its baseline, say) shrink towards the population.
 
-With `noise`, weights that also move at random: the likelihood is that of `noise.assumed_density`, and the noise levels are
-fitted too. Mice are fitted side by side on all cores.
+Mice are fitted side by side on all cores.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,13 +22,15 @@ from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.engine import JobPool, job_pool
+from twin.inference.closed_form.likelihood import MouseLikelihood
 from twin.inference.closed_form.optimum import TOLERANCE, Optimum, Prior, Problem, inverse
-from twin.inference.closed_form.rule_fit import RuleFit, likelihood_of
+from twin.inference.closed_form.rule_fit import RuleFit
+from twin.inference.posterior.expectation import rounds
+from twin.inference.posterior.fit import fit_posterior
 
 Result = TypeVar("Result")
 
 RATE_STARTS = (0.03, 0.003)  # the two ends of the literature's range of learning rates (Ashwood 2020; Geadah & Pillow 2025)
-NOISE_STARTS = ({"trial_noise": 0.01, "day_noise": 0.1}, {"trial_noise": 0.05, "day_noise": 0.3})
 START_INSIDE = 0.05  # of the way between its bounds: where a parameter begins whose start is on a bound or beyond
 EM_STEPS = 8
 EM_TOLERANCE = 0.03  # of the gradient in all steps but the last, whose optima are handed on
@@ -47,71 +48,80 @@ def fit_rule(
     population: bool = False,
     noise: bool = False,
     name: str | None = None,
-    done: Callable[[int], None] = lambda mouse: None,
+    done: Callable[[], None] = lambda: None,
 ) -> RuleFit:
     """Fit every mouse, by itself or (`population`) as one of a population.
 
-    Free by default: the rule's parameters and the initial weights. `fixed` gives parameters known values; `free` names
-    others to fit (lapses, for instance). `bounds` keeps some within narrower bounds than their own: {"baseline": (0, 0.5)}, not
-    negative. `noise` fits the noise of the weights after each trial and, where mice have more than one session, between
-    sessions. `done(mouse)` is called twice for each mouse. Raises ValueError naming a parameter that is unknown, or whose value
-    or bounds are not within its own bounds.
+    Free by default: the rule's parameters and the initial weights; with `noise`, also the noise of the weights after each trial
+    and, where a mouse has more than one session, between sessions, and lapses. `fixed` gives parameters known values; `free`
+    names others to fit. `bounds` keeps some within narrower bounds than their own: {"baseline": (0, 0.5)}, not negative.
+    `done()` is called `fit_steps(mice, noise)` times. Raises ValueError naming a parameter that is unknown, or whose value or
+    bounds are not within its own bounds.
     """
-    problems = _problems(trials, Layout(rule, trials.features), free or (), fixed or {}, bounds or {}, noise)
+    layout = Layout(rule, trials.features)
+    asked, stable = bounds or {}, {} if noise else {p.name: p.stable for p in rule.parameters if p.stable}
+    bounds = stable | dict(asked)
+    more = [*(free or ()), *(noise_columns(trials) if noise else ())]
+    bounded = layout.within(bounds)
+    base, columns = _start(bounded, more, fixed or {})
+    for bound in asked:
+        if not set(layout.index(bound)) & set(columns):
+            raise ValueError(f"bounds of {bound!r}, which is not fitted; name it in `free`, or leave out its bounds")
+    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "population": population, "noise": noise}
+    settings |= {"bounds": {bound: list(ends) for bound, ends in bounds.items()}}
+    if noise and columns:
+        return fit_posterior(trials, bounded, base, columns, population, name or rule.name, settings, done)
+    likelihoods = [MouseLikelihood(trials, m, bounded) for m in range(len(trials.ids))]
+    return _most_likely(trials, [Problem(one, base, columns) for one in likelihoods], name or rule.name, settings, done)
+
+
+def fit_steps(mice: int, noise: bool) -> int:
+    """How often `fit_rule` calls `done`."""
+    return rounds() if noise else 2 * mice
+
+
+def noise_columns(trials: Trials) -> list[str]:
+    """What is fitted with noise: that between sessions only where some mouse has more than one."""
+    nights = ["day_noise"] if trials.new_session[:, 1:].any() else []
+    return ["trial_noise", *nights, "lapse_low", "lapse_high"]
+
+
+def _most_likely(
+    trials: Trials, problems: list[Problem], name: str, settings: dict[str, Any], done: Callable[[], None]
+) -> RuleFit:
+    """The maximum of the likelihood, or of the posterior under a population, with profile intervals."""
+    layout, columns = Layout(problems[0].likelihood.layout.rule, trials.features), problems[0].columns
     with job_pool("threads", jobs=len(problems)) as pool:
-        if population:
+        if settings["population"]:
             problems, optima = _as_population(problems, pool, done)
         else:
             optima = _counted(pool.each(_alone, problems), done)
         intervals = _counted(pool.each(_intervals, list(zip(problems, optima, strict=True))), done)
-    layout, columns = Layout(rule, trials.features), problems[0].columns
     theta = np.array([best.theta for best in optima])
     ci95 = np.full((*theta.shape, 2), np.nan)
     ci95[:, columns] = intervals
     nll = np.array([-p.likelihood.log_likelihood(t).sum() for p, t in zip(problems, theta, strict=True)])
     converged = np.array([best.converged for best in optima])
-    settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "population": population, "noise": noise}
-    settings |= {"bounds": {name: list(ends) for name, ends in (bounds or {}).items()}}
-    return RuleFit(layout, theta, ci95, nll, converged, trials.ids, name or rule.name, settings)
+    return RuleFit(layout, theta, ci95, nll, converged, trials.ids, name, settings)
 
 
-def _problems(
-    trials: Trials,
-    layout: Layout,
-    free: Sequence[str],
-    fixed: Mapping[str, float],
-    bounds: Mapping[str, tuple[float, float]],
-    noise: bool,
-) -> list[Problem]:
-    """What is to be maximised for each mouse."""
-    levels = ["trial_noise", *(["day_noise"] if trials.new_session[:, 1:].any() else [])] if noise else []
-    bounded = layout.within(bounds)
-    base, columns = _start(bounded, [*free, *levels], fixed)
-    for name in bounds:
-        if not set(layout.index(name)) & set(columns):
-            raise ValueError(f"bounds of {name!r}, which is not fitted; name it in `free`, or leave out its bounds")
-    likelihoods = [likelihood_of(noise)(trials, m, bounded) for m in range(len(trials.ids))]
-    return [Problem(likelihood, base, columns) for likelihood in likelihoods]
-
-
-def _counted(results: Iterator[Result], done: Callable[[int], None]) -> list[Result]:
+def _counted(results: Iterator[Result], done: Callable[[], None]) -> list[Result]:
     """Results for all mice, telling `done` of each as it comes."""
     every = []
-    for mouse, result in enumerate(results):
+    for result in results:
         every.append(result)
-        done(mouse)
+        done()
     return every
 
 
 def _starts(problem: Problem) -> list[np.ndarray]:
-    """Unconstrained values (F,) to begin from: either end of the range of learning rates and of noise, or the only one."""
+    """Unconstrained values (F,) to begin from: either end of the range of learning rates, or the only one."""
     columns = list(zip(problem.columns, problem.parameters, strict=True))
     starts = []
-    for rate, noise in zip(RATE_STARTS, NOISE_STARTS, strict=True):
+    for rate in RATE_STARTS:
         start = problem.base.copy()
         for c, p in columns:
-            value = rate if "rate" in p.name else noise.get(p.name, start[c])
-            start[c] = _off_bounds(p, value)
+            start[c] = _off_bounds(p, rate if "rate" in p.name else start[c])
         starts.append(problem.free(start))
     return starts[:1] if np.array_equal(starts[0], starts[1]) else starts
 
@@ -156,7 +166,7 @@ def _settle(begun: _Begun, tolerance: float) -> Optimum:
     return begun.problem.maximise(begun.free, tolerance, scaled=True)
 
 
-def _as_population(problems: list[Problem], pool: JobPool, done: Callable[[int], None]) -> tuple[list[Problem], list[Optimum]]:
+def _as_population(problems: list[Problem], pool: JobPool, done: Callable[[], None]) -> tuple[list[Problem], list[Optimum]]:
     """The same mice under a common prior, estimated by EM from where each is alone (medians first: some are at a bound).
 
     The first step looks for each mouse's optimum from the prior's mean, where a fit alone may have gone astray; the others

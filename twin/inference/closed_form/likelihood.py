@@ -168,8 +168,6 @@ class MouseLikelihood:
     A trial counts where the mask is set; every trial with a choice moves the weights.
     """
 
-    noise = False  # whether weights also move at random
-
     def __init__(self, trials: Trials, mouse: int, layout: Layout) -> None:
         n = int(trials.lengths[mouse])
         columns = (trials.x, trials.choice, trials.reward, trials.mask, trials.new_session)

@@ -136,8 +136,8 @@ class Problem:
                 break
             if drop < CHI2_95:
                 inside, starts = distance, [others]
-            else:  # with noise, a fit from outside alone may be stuck where a rate or a noise is 0
-                outside, starts = distance, [*(starts[:1] if self.likelihood.noise else []), others]
+            else:
+                outside, starts = distance, [others]
             distance *= np.clip(np.sqrt(CHI2_95 / max(drop, 1e-3)), 0.4, 2.5)
             if not inside < distance < outside:
                 distance = 0.5 * (inside + outside)

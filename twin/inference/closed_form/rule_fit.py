@@ -14,10 +14,13 @@ from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.inference.card import ClosedFormCard
 from twin.inference.closed_form.likelihood import MouseLikelihood
-from twin.inference.fit import Estimates, Fit
+from twin.inference.fit import Estimates, Fit, mixture
 from twin.inference.known_rule import KnownRule
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.noise.linearised import smooth_rule
+from twin.inference.posterior.draws import FILE, Draws, encoded
+
+NEW_MICE = 64  # drawn from a population to stand for those it may have
 
 
 def likelihood_of(noise: bool) -> type[MouseLikelihood]:
@@ -38,6 +41,8 @@ class RuleFit(Fit):
     model: str
     settings: dict[str, Any] = field(default_factory=dict)
     data_hash: str = ""
+    draws: Draws | None = None  # from the posterior, of a fit with noise
+    unidentified: np.ndarray | None = None  # (M, P) bool: the posterior is about as wide as what was believed before
 
     @property
     def rule(self) -> Rule:
@@ -81,12 +86,32 @@ class RuleFit(Fit):
             ci95=self.ci95,
             nll=self.nll,
             converged=tuple(self.converged.tolist()),
+            unidentified=None if self.unidentified is None else tuple(map(tuple, self.unidentified.tolist())),
             **about,
         )
 
+    def file(self) -> tuple[str, bytes] | None:
+        """The draws of a posterior."""
+        return None if self.draws is None else (FILE, encoded(self.draws))
+
+    def log_likelihood_of_new_mice(self, trials: Trials) -> np.ndarray:
+        """As of every fit; a posterior gives mice drawn from the population, not those that were fitted."""
+        if self.draws is None:
+            return super().log_likelihood_of_new_mice(trials)
+        trials = trials.with_features(self.features)
+        out, kinds = np.zeros(trials.choice.shape), self.draws.new_mice[:NEW_MICE]
+        for m, length in enumerate(trials.lengths):
+            likelihood = FilteredLikelihood(trials, m, self.layout)
+            each = np.zeros((len(kinds), 1, length))
+            each[:, 0, likelihood.trials.counts] = likelihood.log_chosen(kinds)
+            out[m, :length] = mixture(each)[0]
+        return out
+
     def _of_mice(self, rows: np.ndarray) -> Self:
         arrays = {name: getattr(self, name)[rows] for name in ("theta", "ci95", "nll", "converged")}
-        return replace(self, **arrays, ids=tuple(self.ids[m] for m in rows))
+        draws = self.draws and self.draws.of_mice(rows)
+        unidentified = None if self.unidentified is None else self.unidentified[rows]
+        return replace(self, **arrays, draws=draws, unidentified=unidentified, ids=tuple(self.ids[m] for m in rows))
 
     def _log_likelihood(self, trials: Trials) -> np.ndarray:
         out, likelihood = np.zeros(trials.choice.shape), likelihood_of(self.noise)

@@ -12,9 +12,10 @@ import torch
 from agents.neural.ensemble import Ensemble
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
-from twin.inference.card import NeuralCard, NoiseCard, TrainingCard
+from twin.inference.card_schema import TENSORS, NeuralCard, NoiseCard, TrainingCard
 from twin.inference.fit import Fit, single_update
 from twin.inference.known_rule import KnownRule
+from twin.inference.network_file import encoded
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.extended_kalman import smooth_tracked, track
@@ -80,9 +81,9 @@ class NeuralFit(Fit):
             **about,
         )
 
-    def tensors(self) -> dict[str, Any]:
-        """The network's weights, by name."""
-        return dict(self.rule.state_dict())
+    def file(self) -> tuple[str, bytes]:
+        """The network's weights."""
+        return TENSORS, encoded(self.rule.state_dict())
 
     def _of_mice(self, rows: np.ndarray) -> Self:
         return replace(self, initial_weights=self.initial_weights[rows], ids=tuple(self.ids[m] for m in rows))

@@ -92,7 +92,7 @@ def test_bounds_are_kept_with_the_fit(negative, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bounds": {"baseline": (0, 0.7)}}, r"bounds \[0, 0.7\] of baseline must rise and lie within \[-10, 0.5\]"),
+        ({"bounds": {"rate": (0, 1.7)}}, r"bounds \[0, 1.7\] of rate must rise and lie within \[0, 1\]"),
         ({"bounds": {"baseline": (0.2, 0.1)}}, r"bounds \[0.2, 0.1\] of baseline must rise"),
         ({"bounds": {"rate": (float("nan"), 0.1)}}, r"of rate must rise"),
         ({"bounds": {"initial_weight.bias": (-math.inf, 0.0)}}, "of initial_weight: a bound above needs one below"),

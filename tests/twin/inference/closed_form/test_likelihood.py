@@ -11,8 +11,9 @@ from agents.closed_form import BatchRule
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.engine import job_pool
-from twin.inference.closed_form.fit import _as_population, _problems, fit_rule
+from twin.inference.closed_form.fit import _as_population, _start, fit_rule
 from twin.inference.closed_form.likelihood import MouseLikelihood
+from twin.inference.closed_form.optimum import Problem
 from twin.inference.neural.unroll import Batch, unroll
 from twin.simulation import simulate
 
@@ -93,20 +94,22 @@ def test_impossible_choices_have_no_likelihood(small):
 def test_mice_are_fitted_alike_in_any_company(small):
     """Alone, a mouse's fit does not depend on the others or on the threads; every mouse is reported twice."""
     trials, rule, told = small[2], RULES["reinforce-baseline"], []
-    together = fit_rule(trials, rule, done=told.append)
+    together = fit_rule(trials, rule, done=lambda: told.append(1))
     for m in range(len(trials.ids)):
         one = fit_rule(trials.of_mice([m]), rule)
         assert np.array_equal(one.theta[0], together.theta[m])
         assert np.array_equal(one.ci95[0], together.ci95[m], equal_nan=True)
-    assert told == [*range(4), *range(4)]
+    assert len(told) == 8
 
 
 def test_population_is_where_likelihood_and_prior_are_in_balance(small):
     """Each mouse of a population is at the maximum of its likelihood times the prior: found anew from elsewhere."""
     trials, rule = small[2], RULES["reinforce-baseline"]
-    problems = _problems(trials, Layout(rule, trials.features), (), {}, {}, noise=False)
+    layout = Layout(rule, trials.features).within({"baseline": rule.parameters[1].stable})
+    start = _start(layout, (), {})
+    problems = [Problem(MouseLikelihood(trials, m, layout), *start) for m in range(len(trials.ids))]
     with job_pool("threads", 2) as pool:
-        problems, optima = _as_population(problems, pool, lambda mouse: None)
+        problems, optima = _as_population(problems, pool, lambda: None)
     for problem, best in zip(problems, optima, strict=True):
         other = problem.maximise(problem.prior.mean + 0.3 / np.sqrt(problem.prior.precision))
         assert best.converged

@@ -141,22 +141,6 @@ def noisy_mouse():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_filter_gradient_is_finite_difference(rule, noisy_mouse):
-    layout = Layout(RULES[rule], FEATURES)
-    free = [c for name in [p.name for p in layout.rule.parameters] for c in layout.index(name)]
-    free += [c for name in ("initial_weight", "trial_noise", "day_noise", "lapse_low") for c in layout.index(name)]
-    theta = layout.defaults()
-    theta[free] += np.random.default_rng(1).uniform(0.02, 0.1, len(free))
-    likelihood = FilteredLikelihood(noisy_mouse[0], 0, layout)
-    gradient = likelihood.evaluate(theta, free).gradient
-    for c, slope in zip(free, gradient, strict=True):
-        step = np.zeros(len(theta))
-        step[c] = 1e-5
-        ends = [-likelihood.log_likelihood(theta + s).sum() for s in (step, -step)]
-        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-4)
-
-
-@pytest.mark.parametrize("rule", RULES)
 def test_without_noise_the_filter_is_the_rule(rule, noisy_mouse):
     layout = Layout(RULES[rule], FEATURES)
     plain, filtered = (kind(noisy_mouse[0], 0, layout) for kind in (MouseLikelihood, FilteredLikelihood))

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from envs.compiled import njit
-from twin.inference.neural.kernels.lanes import OPTIONS
+from twin.inference.lanes import OPTIONS
 
 RELU, TANH, SILU = 0, 1, 2
 # A Python float would turn float32 arithmetic into float64; these numbers are exact in both.

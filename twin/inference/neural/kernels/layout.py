@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.neural.rule import Network
-from twin.inference.neural.kernels.lanes import WIDTH
+from twin.inference.lanes import WIDTH
 
 Layer = tuple[Tensor, Tensor]
 

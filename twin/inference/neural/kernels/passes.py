@@ -24,8 +24,9 @@ Limits. Results equal a torch loop to rounding, not bit for bit. Nothing is chec
 """
 
 from envs.compiled import njit
-from twin.inference.neural.kernels.lanes import OPTIONS, add_product
+from twin.inference.lanes import OPTIONS
 from twin.inference.neural.kernels.layers import ZERO, add, add_rows, clear, copy
+from twin.inference.neural.kernels.product import add_product
 from twin.inference.neural.kernels.steps import (
     add_base_rule,
     add_base_rule_back,

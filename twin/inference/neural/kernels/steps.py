@@ -5,7 +5,7 @@ the step, so all of them are inlined.
 """
 
 from envs.compiled import njit
-from twin.inference.neural.kernels.lanes import OPTIONS, add_product
+from twin.inference.lanes import OPTIONS
 from twin.inference.neural.kernels.layers import (
     HALF,
     ONE,
@@ -20,6 +20,7 @@ from twin.inference.neural.kernels.layers import (
     multiply,
     sigmoid,
 )
+from twin.inference.neural.kernels.product import add_product
 from twin.inference.neural.kernels.structs import READOUT, Adjoint, Array, Buffers, Parameters, Record
 
 inlined = njit(**OPTIONS, inline="always")

@@ -1,0 +1,158 @@
+"""The joint posterior of mice and their population, by expectation propagation with the likelihood itself.
+
+What each mouse's choices say of its coordinates stands as a Gaussian, its site. Given the sites, the population is drawn
+exactly (`population`). Given the population, each site is made anew: draws from what is believed of the mouse are weighed by
+its likelihood, and the site's mean is put where the weighed mean is, its precision to Fisher's information there. This goes
+round until it is settled. In the end every mouse has draws of its own, each under another draw of the population, weighed by
+the likelihood over the site, so that neither a mouse's posterior nor the population behind it is taken for a Gaussian.
+
+References. Expectation propagation: Minka 2001, UAI; with groups of data as sites: Vehtari et al 2020, J Mach Learn Res 21:1.
+Tried and given up (docs/measured/posterior.md): EM with Laplace's approximation, modes in place of means, precisions by the
+weighed covariance, networks for posterior estimation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from twin.engine import JobPool
+from twin.inference.posterior.coordinates import Coordinates
+from twin.inference.posterior.mouse import Heavy, Mouse, Normal, Weighed, heavy, weighed
+from twin.inference.posterior.population import PopulationDraws, Prior, Sites, draw_population
+
+CLIMBING, PROPAGATING = 2, 8  # rounds that look for modes, and those that weigh draws
+ROUND_DRAWS, ROUND_POPULATIONS = 256, 60  # in each round, of a mouse and of the population
+DRAWS, POPULATIONS = 512, 400  # in the end
+LEAST_INFORMATION = 0.01  # in the directions of which a mouse says nothing, on the scale of the coordinates
+LESS_EACH_ROUND = 0.4  # by how much later rounds count less, so that their noise is averaged
+
+
+class Posterior(NamedTuple):
+    """Of M mice: draws with weights, and the population they come from (None where every mouse stands alone)."""
+
+    mice: list[Weighed]
+    population: PopulationDraws | None
+
+
+def posterior(
+    mice: Sequence[Mouse], pool: JobPool, population: bool, seed: int = 0, done: Callable[[], None] = lambda: None
+) -> Posterior:
+    """The posterior of mice, as of one population or each alone; `done()` is called `rounds()` times."""
+    return _Search(mice, pool, np.random.default_rng(seed), done).run(population)
+
+
+def rounds() -> int:
+    """How often `posterior` calls `done`."""
+    return CLIMBING + PROPAGATING + 1
+
+
+class _Search:
+    """The state of the search for a posterior."""
+
+    def __init__(self, mice: Sequence[Mouse], pool: JobPool, rng: np.random.Generator, done: Callable[[], None]) -> None:
+        self.mice, self.pool, self.rng, self.done = mice, pool, rng, done
+        self.coordinates: Coordinates = mice[0].coordinates
+        own = self.coordinates
+        self.prior = Prior(own.centre, own.spread, own.differ)
+        self.before = Normal(own.centre, own.width)
+        self.at = np.tile(own.centre, (len(mice), 1))
+        self.log_sd = np.log(own.differ / 3)
+        self.sites = Sites(np.empty(0), np.empty(0))
+
+    def run(self, population: bool) -> Posterior:
+        """All rounds, and the draws in the end."""
+        drawn = None
+        for done in range(CLIMBING + PROPAGATING):
+            self._look_for_sites() if done < CLIMBING else self._propagate(1 / (1 + LESS_EACH_ROUND * (done - CLIMBING)))
+            if population:
+                last = done == CLIMBING + PROPAGATING - 1
+                n = POPULATIONS if last else ROUND_POPULATIONS
+                drawn = draw_population(n, self.log_sd, self.sites, self.prior, self.rng)
+                self.before = Normal(drawn.centre, drawn.width)
+            self.done()
+        found = self._each(_final_draws, [self._population_of(drawn) for _ in self.mice])
+        self.done()
+        return Posterior(found, drawn)
+
+    def _look_for_sites(self) -> None:
+        """Sites at the modes, from where each mouse was before."""
+        jobs = [partial(mouse.climb, u, self.before) for mouse, u in zip(self.mice, self.at, strict=True)]
+        self.at = np.array(list(self.pool.each(_call, jobs)))
+        found = list(self.pool.each(_call, [partial(mouse.scores, u) for mouse, u in zip(self.mice, self.at, strict=True)]))
+        precision = _informative(np.array([scores.information for scores in found]))
+        gradient = np.array([scores.gradient for scores in found])
+        self.sites = Sites(precision, np.einsum("mij,mj->mi", precision, self.at) + gradient)
+
+    def _propagate(self, step: float) -> None:
+        """Sites whose means are those that the likelihood gives, `step` of the way from the old ones."""
+        drawn = self._each(_round_draws, [self.before for _ in self.mice])
+        found = list(self.pool.each(_call, [partial(mouse.scores, u) for mouse, u in zip(self.mice, drawn, strict=True)]))
+        precision, mean = _informative(np.array([scores.information for scores in found])), np.array(drawn)
+        shift = np.einsum("mij,mj->mi", precision, mean) + (mean - self.before.mean) / self.before.sd**2
+        old = self.sites
+        self.sites = Sites(old.precision + step * (precision - old.precision), old.shift + step * (shift - old.shift))
+
+    def _each(self, work: Callable[..., Any], befores: Sequence[Normal]) -> list[Any]:
+        """Work on every mouse with its site, what is believed of it before, and random numbers of its own."""
+        seeds = self.rng.integers(1 << 31, size=len(self.mice))
+        parts = zip(self.mice, self.sites.precision, self.sites.shift, befores, seeds, strict=True)
+        return list(self.pool.each(_call, [partial(work, *part) for part in parts]))
+
+    def _population_of(self, drawn: PopulationDraws | None) -> Normal:
+        """What one mouse is before its choices, in each of its last draws: another draw of the population."""
+        if drawn is None:
+            return Normal(*(np.tile(part, (DRAWS, 1)) for part in self.before))
+        rows = np.arange(DRAWS) * len(drawn.mean) // DRAWS
+        return Normal(drawn.mean[rows], drawn.sd[rows])
+
+
+def _call(job: Callable[[], Any]) -> Any:
+    return job()
+
+
+def _informative(information: np.ndarray) -> np.ndarray:
+    """Information (M, F, F), at least a little in every direction."""
+    values, vectors = np.linalg.eigh(information)
+    return np.einsum("mij,mj,mkj->mik", vectors, np.maximum(values, LEAST_INFORMATION), vectors)
+
+
+def _believed(precision: np.ndarray, shift: np.ndarray, before: Normal) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (..., F) and root (..., F, F) of the precision of a mouse's coordinates, by its site and what it is before."""
+    tightness = before.sd**-2
+    both = precision + tightness[..., None] * np.eye(len(shift))
+    mean = np.linalg.solve(both, (shift + tightness * before.mean)[..., None])[..., 0]
+    return mean, np.linalg.cholesky(both)
+
+
+def _places(mean: np.ndarray, root: np.ndarray, draws: Heavy) -> np.ndarray:
+    """Coordinates (S, F) of standard draws."""
+    away = np.linalg.solve(np.swapaxes(root, -1, -2), draws.z[..., None])[..., 0]
+    return np.asarray(mean + away)
+
+
+def _round_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, seed: int) -> np.ndarray:
+    """Mean (F,) of a mouse's coordinates by its likelihood: of the site, corrected by draws of both."""
+    mean, root = _believed(precision, shift, before)
+    draws = heavy(ROUND_DRAWS, len(shift), np.random.default_rng(seed))
+    u = _places(mean, root[None], draws)
+    exact = weighed(u, mouse.log_likelihoods(u) + before.log_density(u) - _log_normal(draws))
+    by_site = weighed(u, draws.log_ratio)
+    return np.asarray(mean + (exact.weights - by_site.weights) @ (u - mean))
+
+
+def _log_normal(draws: Heavy) -> np.ndarray:
+    """Log-density (S,) of the t distribution, up to a constant."""
+    return np.asarray(-0.5 * (draws.z**2).sum(axis=1) - draws.log_ratio)
+
+
+def _final_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, seed: int) -> Weighed:
+    """Draws of a mouse's coordinates, each under a population of its own (S, F), weighed by its likelihood over its site."""
+    mean, root = _believed(precision, shift, before)
+    draws = heavy(DRAWS, len(shift), np.random.default_rng(seed))
+    u = _places(mean, root, draws)
+    site = u @ shift - 0.5 * np.einsum("si,ij,sj->s", u, precision, u)
+    return weighed(u, mouse.log_likelihoods(u) - site + draws.log_ratio)

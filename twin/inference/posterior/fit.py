@@ -1,0 +1,110 @@
+"""A closed-form rule with noise of the weights and lapses, fitted to mice by their joint posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from agents.theta import Layout
+from twin.data.trials import Trials
+from twin.engine import JobPool, job_pool
+from twin.inference.closed_form.rule_fit import RuleFit
+from twin.inference.noise.assumed_density import FilteredLikelihood
+from twin.inference.posterior.coordinates import Coordinates
+from twin.inference.posterior.draws import Draws, quantiles, resampled
+from twin.inference.posterior.expectation import Posterior, posterior
+from twin.inference.posterior.mouse import Mouse, Weighed
+
+ENDS = np.array([0.025, 0.5, 0.975])
+KEPT = 208  # draws of each mouse, 13 times what is run side by side
+LEAST_EFFECTIVE = 25.0  # draws: with fewer, the ends of intervals are not to be trusted
+TOLD = 0.5  # of the prior's standard deviation: where that of the posterior is larger, the parameter is not identified
+
+
+def fit_posterior(
+    trials: Trials,
+    layout: Layout,
+    base: np.ndarray,
+    columns: list[int],
+    population: bool,
+    name: str,
+    settings: Mapping[str, Any],
+    done: Callable[[], None],
+) -> RuleFit:
+    """Fit the free columns of theta, all else as in base (P,), to every mouse; `done()` is called in every round.
+
+    Estimates are medians of the posterior, intervals its quantiles.
+    """
+    coordinates = Coordinates(layout, base, columns)
+    mice = [Mouse(FilteredLikelihood(trials, m, layout), coordinates) for m in range(len(trials.ids))]
+    rng = np.random.default_rng(0)
+    with job_pool("threads", jobs=len(mice)) as pool:
+        found = posterior(mice, pool, population, done=done)
+        weights = _present_weights(mice, found, pool, rng)
+    theta, ci95 = _estimates(coordinates, found.mice)
+    nll = np.array([-mouse.likelihood.log_likelihood(t).sum() for mouse, t in zip(mice, theta, strict=True)])
+    return RuleFit(
+        layout=Layout(layout.rule, layout.features),
+        theta=theta,
+        ci95=ci95,
+        nll=nll,
+        converged=np.array([one.effective >= LEAST_EFFECTIVE for one in found.mice]),
+        ids=trials.ids,
+        model=name,
+        settings=dict(settings),
+        draws=_draws(coordinates, found, weights, rng),
+        unidentified=_unidentified(coordinates, found),
+    )
+
+
+def _estimates(coordinates: Coordinates, mice: list[Weighed]) -> tuple[np.ndarray, np.ndarray]:
+    """Medians (M, P), and ends of the 95 % intervals (M, P, 2), NaN for what was not fitted."""
+    found = np.array([quantiles(coordinates.reported(one.u), one.weights, ENDS) for one in mice])
+    ci95 = np.full((*found[:, 0].shape, 2), np.nan)
+    ci95[:, coordinates.columns] = np.moveaxis(found[:, [0, 2]], 1, -1)[:, coordinates.columns]
+    return found[:, 1], ci95
+
+
+def _present_weights(mice: list[Mouse], found: Posterior, pool: JobPool, rng: np.random.Generator) -> list[tuple]:
+    """Of each mouse, rows of its draws (S,) and the weights that it has after its last trial by each of them (S, K)."""
+    seeds = rng.integers(1 << 31, size=len(mice))
+    jobs = [partial(_last_weights, *each) for each in zip(mice, found.mice, seeds, strict=True)]
+    return list(pool.each(_call, jobs))
+
+
+def _call(job: Callable[[], Any]) -> Any:
+    return job()
+
+
+def _last_weights(mouse: Mouse, drawn: Weighed, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = resampled(drawn.weights, KEPT, rng)
+    filtered = mouse.likelihood.filter(mouse.coordinates.theta(drawn.u[rows]))
+    values, vectors = np.linalg.eigh(filtered.last_covariance)
+    away = np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(values.shape)
+    return rows, filtered.last_weights + np.einsum("skj,sj->sk", vectors, away)
+
+
+def _draws(coordinates: Coordinates, found: Posterior, weights: list[tuple], rng: np.random.Generator) -> Draws:
+    """Equally likely draws of the mice, and of mice to come."""
+    theta = [coordinates.reported(one.u[rows]) for one, (rows, _) in zip(found.mice, weights, strict=True)]
+    z = rng.standard_normal((KEPT, len(coordinates.columns)))
+    if found.population is None:
+        new = coordinates.centre + coordinates.width * z
+    else:
+        rows = np.arange(KEPT) * len(found.population.mean) // KEPT
+        new = found.population.mean[rows] + found.population.sd[rows] * z
+    return Draws(np.array(theta), np.array([last for _, last in weights]), coordinates.reported(new))
+
+
+def _unidentified(coordinates: Coordinates, found: Posterior) -> np.ndarray:
+    """Which parameters (M, P) of a mouse the data leave as wide as they were before, or nearly so."""
+    out = np.zeros((len(found.mice), len(coordinates.base)), bool)
+    for m, one in enumerate(found.mice):
+        mean = one.weights @ one.u
+        sd = np.sqrt(one.weights @ (one.u - mean) ** 2)
+        out[m, coordinates.columns] = sd > TOLD * coordinates.width
+    return out
