@@ -33,9 +33,7 @@ class RandomWalkSettings(Table):
     """How weights that move at random, by no rule, are fitted; without lapses unless `fixed` gives them."""
 
     fixed: dict[str, float] = Field({}, description="parameters whose values are known")
-    population: bool | None = Field(
-        None, description="fit every mouse as one of a population, not alone; default: where there are several"
-    )
+    population: bool = Field(False, description="fit every mouse as one of a population, not alone")
 
 
 class TrainSettings(Table):

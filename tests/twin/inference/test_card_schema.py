@@ -103,7 +103,7 @@ WRONG_NETWORKS = [
     ({"initial_weights": [[None, 0.0, 0.0]] * 2}, r"card.json: initial_weights holds nan; expected finite numbers"),
     ({"noise": {"trial": [-1.0, 0.0, 0.0], "day": [0.0] * 3}}, r"card.json: trial holds -1.0; expected .* at least 0"),
     ({"noise": {"trial": [0.0], "day": [0.0] * 3}}, r"card.json: trial has the shape \(1,\); expected \(3,\)"),
-    ({"weights_hash": "0" * 64}, r"model.safetensors: .*it is of another fit, or was changed"),
+    ({"file_hash": "0" * 64}, r"model.safetensors: .*it is of another fit, or was changed"),
 ]
 
 

@@ -96,7 +96,7 @@ class RuleFit(Fit):
 
     def log_likelihood_of_new_mice(self, trials: Trials) -> np.ndarray:
         """As of every fit; a posterior gives mice drawn from the population, not those that were fitted."""
-        if self.draws is None:
+        if self.draws is None or not self.settings["population"]:
             return super().log_likelihood_of_new_mice(trials)
         trials = trials.with_features(self.features)
         out, kinds = np.zeros(trials.choice.shape), self.draws.new_mice[:NEW_MICE]

@@ -25,7 +25,7 @@ from agents.parameters import Parameter
 from agents.theta import Layout
 
 FACTORS_CENTRE = 3.0  # a typical value in units of the scale below which a parameter is as good as 0
-FACTORS_SPREAD, FACTORS_DIFFER = 1.5, 0.7  # natural logarithms, about: of the population's mean, and between mice
+FACTORS_SPREAD, FACTORS_DIFFER = 2.0, 0.7  # natural logarithms, about: of the population's mean, and between mice
 FRACTIONS_SPREAD = 0.4  # radians
 TYPICAL_SPREAD = 0.6  # of the angle, where a typical value is known
 

@@ -38,11 +38,9 @@ class Posterior(NamedTuple):
     population: PopulationDraws | None
 
 
-def posterior(
-    mice: Sequence[Mouse], pool: JobPool, population: bool, seed: int = 0, done: Callable[[], None] = lambda: None
-) -> Posterior:
+def posterior(mice: Sequence[Mouse], pool: JobPool, population: bool, done: Callable[[], None] = lambda: None) -> Posterior:
     """The posterior of mice, as of one population or each alone; `done()` is called `rounds()` times."""
-    return _Search(mice, pool, np.random.default_rng(seed), done).run(population)
+    return _Search(mice, pool, done).run(population)
 
 
 def rounds() -> int:
@@ -53,8 +51,8 @@ def rounds() -> int:
 class _Search:
     """The state of the search for a posterior."""
 
-    def __init__(self, mice: Sequence[Mouse], pool: JobPool, rng: np.random.Generator, done: Callable[[], None]) -> None:
-        self.mice, self.pool, self.rng, self.done = mice, pool, rng, done
+    def __init__(self, mice: Sequence[Mouse], pool: JobPool, done: Callable[[], None]) -> None:
+        self.mice, self.pool, self.done, self.rng = mice, pool, done, np.random.default_rng(0)
         self.coordinates: Coordinates = mice[0].coordinates
         own = self.coordinates
         self.prior = Prior(own.centre, own.spread, own.differ)
@@ -66,15 +64,15 @@ class _Search:
     def run(self, population: bool) -> Posterior:
         """All rounds, and the draws in the end."""
         drawn = None
-        for done in range(CLIMBING + PROPAGATING):
-            self._look_for_sites() if done < CLIMBING else self._propagate(1 / (1 + LESS_EACH_ROUND * (done - CLIMBING)))
+        for turn in range(CLIMBING + PROPAGATING):
+            self._look_for_sites() if turn < CLIMBING else self._propagate(turn)
             if population:
-                last = done == CLIMBING + PROPAGATING - 1
+                last = turn == CLIMBING + PROPAGATING - 1
                 n = POPULATIONS if last else ROUND_POPULATIONS
                 drawn = draw_population(n, self.log_sd, self.sites, self.prior, self.rng)
                 self.before = Normal(drawn.centre, drawn.width)
             self.done()
-        found = self._each(_final_draws, [self._population_of(drawn) for _ in self.mice])
+        found = self._each(_final_draws, self._population_of(drawn), CLIMBING + PROPAGATING)
         self.done()
         return Posterior(found, drawn)
 
@@ -87,20 +85,20 @@ class _Search:
         gradient = np.array([scores.gradient for scores in found])
         self.sites = Sites(precision, np.einsum("mij,mj->mi", precision, self.at) + gradient)
 
-    def _propagate(self, step: float) -> None:
-        """Sites whose means are those that the likelihood gives, `step` of the way from the old ones."""
-        drawn = self._each(_round_draws, [self.before for _ in self.mice])
+    def _propagate(self, turn: int) -> None:
+        """Sites whose means are those that the likelihood gives; part of the way from the old ones, less each turn."""
+        step = 1 / (1 + LESS_EACH_ROUND * (turn - CLIMBING))
+        drawn = self._each(_round_draws, self.before, turn)
         found = list(self.pool.each(_call, [partial(mouse.scores, u) for mouse, u in zip(self.mice, drawn, strict=True)]))
         precision, mean = _informative(np.array([scores.information for scores in found])), np.array(drawn)
         shift = np.einsum("mij,mj->mi", precision, mean) + (mean - self.before.mean) / self.before.sd**2
         old = self.sites
         self.sites = Sites(old.precision + step * (precision - old.precision), old.shift + step * (shift - old.shift))
 
-    def _each(self, work: Callable[..., Any], befores: Sequence[Normal]) -> list[Any]:
+    def _each(self, work: Callable[..., Any], before: Normal, turn: int) -> list[Any]:
         """Work on every mouse with its site, what is believed of it before, and random numbers of its own."""
-        seeds = self.rng.integers(1 << 31, size=len(self.mice))
-        parts = zip(self.mice, self.sites.precision, self.sites.shift, befores, seeds, strict=True)
-        return list(self.pool.each(_call, [partial(work, *part) for part in parts]))
+        parts = zip(self.mice, self.sites.precision, self.sites.shift, strict=True)
+        return list(self.pool.each(_call, [partial(work, *part, before, part[0].random(turn)) for part in parts]))
 
     def _population_of(self, drawn: PopulationDraws | None) -> Normal:
         """What one mouse is before its choices, in each of its last draws: another draw of the population."""
@@ -134,10 +132,12 @@ def _places(mean: np.ndarray, root: np.ndarray, draws: Heavy) -> np.ndarray:
     return np.asarray(mean + away)
 
 
-def _round_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, seed: int) -> np.ndarray:
+def _round_draws(
+    mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, rng: np.random.Generator
+) -> np.ndarray:
     """Mean (F,) of a mouse's coordinates by its likelihood: of the site, corrected by draws of both."""
     mean, root = _believed(precision, shift, before)
-    draws = heavy(ROUND_DRAWS, len(shift), np.random.default_rng(seed))
+    draws = heavy(ROUND_DRAWS, len(shift), rng)
     u = _places(mean, root[None], draws)
     exact = weighed(u, mouse.log_likelihoods(u) + before.log_density(u) - _log_normal(draws))
     by_site = weighed(u, draws.log_ratio)
@@ -149,10 +149,10 @@ def _log_normal(draws: Heavy) -> np.ndarray:
     return np.asarray(-0.5 * (draws.z**2).sum(axis=1) - draws.log_ratio)
 
 
-def _final_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, seed: int) -> Weighed:
+def _final_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, rng: np.random.Generator) -> Weighed:
     """Draws of a mouse's coordinates, each under a population of its own (S, F), weighed by its likelihood over its site."""
     mean, root = _believed(precision, shift, before)
-    draws = heavy(DRAWS, len(shift), np.random.default_rng(seed))
+    draws = heavy(DRAWS, len(shift), rng)
     u = _places(mean, root, draws)
     site = u @ shift - 0.5 * np.einsum("si,ij,sj->s", u, precision, u)
     return weighed(u, mouse.log_likelihoods(u) - site + draws.log_ratio)

@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.theta import Layout
 from twin.data.trials import Trials
-from twin.engine import JobPool, job_pool
+from twin.engine import job_pool
 from twin.inference.closed_form.rule_fit import RuleFit
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.posterior.coordinates import Coordinates
@@ -18,6 +18,7 @@ from twin.inference.posterior.draws import Draws, quantiles, resampled
 from twin.inference.posterior.expectation import Posterior, posterior
 from twin.inference.posterior.mouse import Mouse, Weighed
 
+AT_LAST = 1000  # random numbers for the weights after the last trial
 ENDS = np.array([0.025, 0.5, 0.975])
 KEPT = 208  # draws of each mouse, 13 times what is run side by side
 LEAST_EFFECTIVE = 25.0  # draws: with fewer, the ends of intervals are not to be trusted
@@ -30,7 +31,7 @@ def fit_posterior(
     base: np.ndarray,
     columns: list[int],
     population: bool,
-    name: str,
+    model: str,
     settings: Mapping[str, Any],
     done: Callable[[], None],
 ) -> RuleFit:
@@ -39,11 +40,11 @@ def fit_posterior(
     Estimates are medians of the posterior, intervals its quantiles.
     """
     coordinates = Coordinates(layout, base, columns)
-    mice = [Mouse(FilteredLikelihood(trials, m, layout), coordinates) for m in range(len(trials.ids))]
+    mice = [Mouse(FilteredLikelihood(trials, m, layout), coordinates, name) for m, name in enumerate(trials.ids)]
     rng = np.random.default_rng(0)
     with job_pool("threads", jobs=len(mice)) as pool:
         found = posterior(mice, pool, population, done=done)
-        weights = _present_weights(mice, found, pool, rng)
+        weights = list(pool.each(_call, [partial(_last_weights, *each) for each in zip(mice, found.mice, strict=True)]))
     theta, ci95 = _estimates(coordinates, found.mice)
     nll = np.array([-mouse.likelihood.log_likelihood(t).sum() for mouse, t in zip(mice, theta, strict=True)])
     return RuleFit(
@@ -53,7 +54,7 @@ def fit_posterior(
         nll=nll,
         converged=np.array([one.effective >= LEAST_EFFECTIVE for one in found.mice]),
         ids=trials.ids,
-        model=name,
+        model=model,
         settings=dict(settings),
         draws=_draws(coordinates, found, weights, rng),
         unidentified=_unidentified(coordinates, found),
@@ -68,19 +69,13 @@ def _estimates(coordinates: Coordinates, mice: list[Weighed]) -> tuple[np.ndarra
     return found[:, 1], ci95
 
 
-def _present_weights(mice: list[Mouse], found: Posterior, pool: JobPool, rng: np.random.Generator) -> list[tuple]:
-    """Of each mouse, rows of its draws (S,) and the weights that it has after its last trial by each of them (S, K)."""
-    seeds = rng.integers(1 << 31, size=len(mice))
-    jobs = [partial(_last_weights, *each) for each in zip(mice, found.mice, seeds, strict=True)]
-    return list(pool.each(_call, jobs))
-
-
 def _call(job: Callable[[], Any]) -> Any:
     return job()
 
 
-def _last_weights(mouse: Mouse, drawn: Weighed, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
+def _last_weights(mouse: Mouse, drawn: Weighed) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a mouse's draws (S,), and the weights that it has after its last trial by each of them (S, K)."""
+    rng = mouse.random(AT_LAST)
     rows = resampled(drawn.weights, KEPT, rng)
     filtered = mouse.likelihood.filter(mouse.coordinates.theta(drawn.u[rows]))
     values, vectors = np.linalg.eigh(filtered.last_covariance)
@@ -89,15 +84,14 @@ def _last_weights(mouse: Mouse, drawn: Weighed, seed: int) -> tuple[np.ndarray, 
 
 
 def _draws(coordinates: Coordinates, found: Posterior, weights: list[tuple], rng: np.random.Generator) -> Draws:
-    """Equally likely draws of the mice, and of mice to come."""
+    """Equally likely draws of the mice, and of mice to come: of their population, or where there is none of any of them."""
     theta = [coordinates.reported(one.u[rows]) for one, (rows, _) in zip(found.mice, weights, strict=True)]
-    z = rng.standard_normal((KEPT, len(coordinates.columns)))
-    if found.population is None:
-        new = coordinates.centre + coordinates.width * z
-    else:
+    of_any = np.array(theta)[rng.integers(len(theta), size=KEPT), np.arange(KEPT)]
+    if found.population is not None:
         rows = np.arange(KEPT) * len(found.population.mean) // KEPT
-        new = found.population.mean[rows] + found.population.sd[rows] * z
-    return Draws(np.array(theta), np.array([last for _, last in weights]), coordinates.reported(new))
+        z = rng.standard_normal((KEPT, len(coordinates.columns)))
+        of_any = coordinates.reported(found.population.mean[rows] + found.population.sd[rows] * z)
+    return Draws(np.array(theta), np.array([last for _, last in weights]), of_any)
 
 
 def _unidentified(coordinates: Coordinates, found: Posterior) -> np.ndarray:

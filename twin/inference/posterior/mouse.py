@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -57,6 +58,11 @@ class Mouse:
 
     likelihood: FilteredLikelihood
     coordinates: Coordinates
+    name: str
+
+    def random(self, purpose: int) -> np.random.Generator:
+        """Random numbers of its own, whatever mice it is among."""
+        return np.random.default_rng([crc32(self.name.encode()), purpose])
 
     def log_likelihoods(self, u: np.ndarray) -> np.ndarray:
         """At coordinates u (B, F): (B,)."""

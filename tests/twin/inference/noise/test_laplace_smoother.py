@@ -225,8 +225,8 @@ def test_noise_of_days():
 
 
 def test_noise_of_a_closed_form_rule(tmp_path):
-    """12,000 trials of one mouse: intervals of rates and noise cover the truth, and the likelihood is better."""
-    trials, path = paper_trials(1, 12_000, A / 2, seed=8)
+    """40,000 trials of one mouse: intervals of rates and noise cover the truth, and the likelihood is better."""
+    trials, path = paper_trials(1, 40_000, A / 2, seed=8)
     fixed = {"initial_weight.stimulus": -2.0, "initial_weight.bias": float(path[0, 0, 1]), "trial_noise.bias": 0.0}
     fixed |= {f"rate_{side}.bias": 0.0 for side in ("left", "right")} | {"baseline": 0.0, "forgetting": 0.0}
     noisy, plain = (fit(trials, "full-mouse", noise=noise, fixed=fixed) for noise in (True, False))
