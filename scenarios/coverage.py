@@ -4,8 +4,8 @@
 
 Each cohort is kept in the folder as soon as it is done, and a run goes on where it was left. Printed for every parameter: the
 fraction of mice whose 95 % and 50 % intervals hold the truth; the median over mice of (posterior mean - truth) / posterior sd;
-and the p of Kolmogorov and Smirnov that the truth's rank among the draws is uniform (Talts et al 2018, arXiv 1804.06788), of one
-mouse of each cohort, since mice of one cohort share their population.
+and the p of Kolmogorov and Smirnov that the truth's rank among the draws is uniform (Talts et al 2018, arXiv 1804.06788), of
+one mouse of each cohort, since mice of one cohort share their population.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def table(found: list[dict[str, np.ndarray]]) -> str:
     told = np.median([one["told"] for one in found], axis=0)
     words = (
         f"{len(found)} cohorts of {len(found[0]['rank'])} mice; medians: relative RMSE of the update on visited points "
-        f"{told[0]:.3f}, weights RMSE {told[1]:.3f}, log-likelihood per trial {-told[2]:.4f} (truth {-told[3]:.4f}), {told[4]:.0f} s"
+        f"{told[0]:.3f}, weights RMSE {told[1]:.3f}, log-likelihood per trial {-told[2]:.4f} (truth {-told[3]:.4f}), "
+        f"{told[4]:.0f} s"
     )
     return "\n".join([*text_table(header, rows), words])
 

@@ -4,6 +4,7 @@ BOUND        the estimate lies at a bound of its parameter (or its interval has 
 INFINITE     the likelihood rises without end, as for a weight of a mouse that never errs
 UNDETERMINED the interval reaches both bounds: the data say nothing of the parameter
 ONE_SIDED    the interval reaches one bound: only its other end is told by the data
+UNIDENTIFIED the posterior is about as wide as what was believed before any data
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 
 from agents.parameters import Parameter
 
-BOUND, INFINITE, UNDETERMINED, ONE_SIDED = "bound", "infinite", "undetermined", "one-sided"
+BOUND, INFINITE, UNDETERMINED, ONE_SIDED, UNIDENTIFIED = "bound", "infinite", "undetermined", "one-sided", "unidentified"
 MEANINGS = {
     BOUND: "at its bound",
     INFINITE: "without a finite optimum",
     UNDETERMINED: "not determined (its interval reaches both bounds)",
     ONE_SIDED: "known on one side only (its interval reaches a bound)",
+    UNIDENTIFIED: "not identified (as uncertain as before any data)",
 }
 NEAR = 1e-3  # of the width between the bounds: where an estimate is at one, if its interval goes there too
 REACHED = 1e-6  # of that width: where it is there whatever its interval
@@ -53,14 +55,28 @@ def _beyond(low: float, high: float, parameter: Parameter) -> int:
     return int(np.isinf(parameter.low) and low <= -far) + int(np.isinf(parameter.high) and high >= far)
 
 
+def posterior_flag(value: float, low: float, high: float, unidentified: bool, parameter: Parameter) -> str | None:
+    """The flag of a posterior's median and 95 % interval: a median is never at a bound, but an interval may go there."""
+    if unidentified:
+        return UNIDENTIFIED
+    sides = ((value - parameter.low, low - parameter.low), (parameter.high - value, parameter.high - high))
+    return ONE_SIDED if any(np.isfinite(away) and end <= MOSTLY * away for away, end in sides) else None
+
+
 def parameter_flags(fit: Any) -> dict[str, list[str | None]]:
     """The flags of each fitted parameter of each mouse, by the parameter's name; empty for a network."""
     estimates = fit.parameters()
     columns = _columns(fit) if estimates else {}
-    return {
-        name: [flag(float(v), float(low), float(high), columns[name]) for v, (low, high) in zip(*found, strict=True)]
-        for name, found in estimates.items()
-    }
+    unidentified = getattr(fit, "unidentified", None)
+
+    def flags(name: str) -> list[str | None]:
+        each = [(float(v), float(low), float(high)) for v, (low, high) in zip(*estimates[name], strict=True)]
+        if unidentified is None:
+            return [flag(*one, columns[name]) for one in each]
+        column = unidentified[:, fit.layout.names.index(name)]
+        return [posterior_flag(*one, bool(open_), columns[name]) for one, open_ in zip(each, column, strict=True)]
+
+    return {name: flags(name) for name in estimates}
 
 
 def _columns(fit: Any) -> Mapping[str, Parameter]:

@@ -16,10 +16,12 @@ from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
+from twin.inference.registry import find_settings
+from twin.inference.settings import RuleSettings
 from twin.report.tables import model_table, text_table
 from twin.studies.folder import RunFolder
 from twin.studies.models import FAILURES, KeptScores, fit_models
-from twin.studies.results import BehaviorResults, Number, Pair, Record
+from twin.studies.results import WARNINGS, BehaviorResults, Number, Pair, Record, warning_lines
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference
 
@@ -53,6 +55,7 @@ class FittedModel(Record):
         "is not finite",
     )
     heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite, none of chance")
+    warnings: Mapping[str, float] = Field({}, description=WARNINGS)
     future_ll_per_trial: Number = Field(
         None, description="log-likelihood of the trials that were set aside; with `future`; null without choices among them"
     )
@@ -78,7 +81,7 @@ class FitResults(BehaviorResults):
 
     def summary(self) -> str:
         """How the mice did, the table of the models, and what in it is none."""
-        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *self.flag_lines()]
+        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *warning_lines(self.models), *self.flag_lines()]
         return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
 
     def facts(self) -> dict[str, str]:
@@ -98,6 +101,16 @@ def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
 
 
+class RecordedInference(Inference):
+    """As of simulated mice; but weights of recorded mice move at random and the mice lapse, unless `noise = false`."""
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings given for what is fitted under a name; a rule is fitted with noise and lapses."""
+        given, model = super().settings(name), self.model(name)
+        noisy = model != "static-glm" and find_settings(model) is RuleSettings
+        return {"noise": True, **given} if noisy else given
+
+
 class FitStudy(Study):
     """Fit models to recorded behaviour."""
 
@@ -106,7 +119,7 @@ class FitStudy(Study):
     data: Annotated[Path, BeforeValidator(_beside_scenario)]
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
-    inference: Inference
+    inference: RecordedInference
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
@@ -116,13 +129,16 @@ class FitStudy(Study):
         notes = list(dict.fromkeys([*rollout.notes, *left_out, *failed]))
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}
 
+        from twin.evaluation.diagnostics import warnings
         from twin.evaluation.scores import compare
 
         scores = compare(fits, train, future, held_out)
         behaved = behavior(rollout)
         behaved["mice_table"] = with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
-        results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
         found = {name: fit for name, (fit, _) in fits.items()}
+        for name, fit in found.items():
+            scores["models"][name]["warnings"] = warnings(fit, train)
+        results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
         return Done(results, partial(_page, folder.path, results, rollout, train, found))
 
     def _trials(self, rollout: Rollout) -> tuple[Trials, Trials | None, list[str]]:
@@ -175,7 +191,7 @@ def _scores_text(results: FitResults) -> list[str]:
     words = "Log-likelihoods are natural, per trial."
     if results.models["chance"].heldout_ll_per_trial is not None:
         words += " Those of new mice are of mice held out: each is predicted as the average over the mice that were fitted."
-    return [words, table(rows, header)]
+    return [words, table(rows, header), *warning_lines(results.models)]
 
 
 def updates_of_first_mouse(fits: Mapping[str, Fit]) -> dict[str, Callable[..., np.ndarray]]:

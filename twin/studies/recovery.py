@@ -21,7 +21,7 @@ from twin.studies.cohort import CohortStudy
 from twin.studies.fit import updates_of_first_mouse, weights_of, with_fits
 from twin.studies.folder import RunFolder
 from twin.studies.models import fit_models
-from twin.studies.results import BehaviorResults, Number, Record
+from twin.studies.results import ESTIMATE, WARNINGS, BehaviorResults, Number, Record, warning_lines
 from twin.studies.study import Done, Options
 from twin.studies.table import Inference
 
@@ -45,9 +45,7 @@ class RecoveredParameter(Record):
     """A parameter of every mouse, true and estimated, in natural units; one value per mouse."""
 
     true: list[Number] = Field(description="with which the mice were simulated; null: not finite")
-    estimate: list[Number] = Field(
-        description="maximum of the likelihood, or of the posterior with a population; null: not finite"
-    )
+    estimate: list[Number] = Field(description=ESTIMATE)
     ci95: list[tuple[Number, Number]] = Field(description="95 % interval of the estimate; null: not finite")
     covered: float = Field(description="fraction of mice whose interval holds the truth")
 
@@ -127,6 +125,7 @@ class RecoveredModel(Record):
     parameters: Mapping[str, RecoveredParameter] = Field(description="parameters that the model shares with the mice's rule")
     history_gap: HistoryGap = Field(description="what the rule remembers of earlier trials")
     seconds: float = Field(description="that fitting took")
+    warnings: Mapping[str, float] = Field({}, description=WARNINGS)
 
 
 class RecoveryResults(BehaviorResults):
@@ -137,7 +136,7 @@ class RecoveryResults(BehaviorResults):
 
     def summary(self) -> str:
         """How the mice did, and the table of the models."""
-        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *self.flag_lines()]
+        told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *warning_lines(self.models), *self.flag_lines()]
         return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
 
 
@@ -154,9 +153,13 @@ class RecoveryStudy(CohortStudy):
         trials = Trials.from_rollout(rollout, self.inference.features)
         fits, notes = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
 
+        from twin.evaluation.diagnostics import warnings
         from twin.evaluation.recovery import recovery
 
-        models = {name: recovery(fit, self.cohort, rollout, trials) | {"seconds": s} for name, (fit, s) in fits.items()}
+        models = {
+            name: recovery(fit, self.cohort, rollout, trials) | {"seconds": seconds, "warnings": warnings(fit, trials)}
+            for name, (fit, seconds) in fits.items()
+        }
         found = {name: fit for name, (fit, _) in fits.items()}
         behaved = behavior(rollout)
         scores = {name: fit.log_likelihood(trials).sum(axis=1) for name, fit in found.items()}
@@ -177,7 +180,8 @@ def _scores_text(results: RecoveryResults) -> list[str]:
     from twin.report.html import table
 
     header, rows = model_table(results.table()["models"], COLUMNS)
-    return ["Log-likelihoods are natural; errors of the update are those of the stimulus weight.", table(rows, header)]
+    words = "Log-likelihoods are natural; errors of the update are those of the stimulus weight."
+    return [words, table(rows, header), *warning_lines(results.models)]
 
 
 def _remembering(results: RecoveryResults) -> dict[str, dict[str, Any]]:

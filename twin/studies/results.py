@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from twin.evaluation.flags import BOUND, INFINITE, ONE_SIDED, UNDETERMINED
+from twin.evaluation.flags import BOUND, INFINITE, ONE_SIDED, UNDETERMINED, UNIDENTIFIED
 from twin.report.mice import flag_lines, mice_csv
 from twin.report.tables import curve_phrases, number
 
@@ -140,16 +140,30 @@ class LearningCurve(Record):
     least_mice: int = Field(description="a median of fewer mice than that is one of a few survivors; it is drawn dotted")
 
 
+ESTIMATE = "maximum of the likelihood, or of the posterior with a population; with noise its median; null: not finite"
+WARNINGS = (
+    "what the model has left out, by name: noise-in-sessions, noise-over-nights, lapses, mice-differ (standard deviations); of "
+    "a rule fitted without noise also noise and lapses (log-likelihood gained); see twin.evaluation.diagnostics"
+)
+
+
+def warning_lines(models: Mapping[str, Any]) -> list[str]:
+    """One line for each warning of each model."""
+    from twin.evaluation.diagnostics import MEANINGS
+
+    return [f"warning: {model}: {name}: {MEANINGS[name]}" for model, found in models.items() for name in found.warnings]
+
+
 class MouseEstimate(Record):
     """A parameter of one mouse as a model has it, with its 95 % interval, in natural units."""
 
-    estimate: Number = Field(description="maximum of the likelihood, or of the posterior with a population; null: not finite")
+    estimate: Number = Field(description=ESTIMATE)
     low: Number = Field(description="lower end of the interval; null: not finite, or not known")
     high: Number = Field(description="upper end; null: not finite, or not known")
     flag: str | None = Field(
         description=f"null: an estimate. {BOUND}: it lies at a bound of its parameter and is no estimate. {INFINITE}: the "
         f"likelihood has no finite optimum. {UNDETERMINED}: the interval reaches both bounds. {ONE_SIDED}: it reaches one, "
-        "only the other end is told by the data"
+        f"only the other end is told by the data. {UNIDENTIFIED}: the posterior is about as wide as what was believed before"
     )
 
 
