@@ -26,6 +26,7 @@ from twin.data.store import read_rollout, versions, write_rollout
 from twin.data.trials import Trials
 from twin.inference.closed_form.fit import fit_rule
 from twin.inference.closed_form.likelihood import MouseLikelihood
+from twin.inference.lanes import WIDTH
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.simulation import simulate
 
@@ -120,6 +121,16 @@ def _likelihood(add: Add) -> None:
     add("likelihood_gradient", 1e9 * seconds / 10_000 / len(free), "ns/trial/parameter", "reinforce-baseline, 10,000 trials")
 
 
+SLOW_AND_NOISY = {  # mice like the IBL's
+    "rate": {"distribution": "lognormal", "median": 0.003, "sigma": 0.8},
+    "baseline": -0.1,
+    "trial_noise": 0.01,
+    "day_noise": {"stimulus": 0.05, "bias": 0.2},
+    "lapse_low": 0.03,
+    "lapse_high": 0.03,
+}
+
+
 def _fits(add: Add, quick: bool) -> None:
     """Fits of a closed-form rule to mice that differ; ratios to one run of the likelihood over the same trials."""
     rate = {"distribution": "lognormal", "median": 0.06, "sigma": 0.3}
@@ -134,11 +145,14 @@ def _fits(add: Add, quick: bool) -> None:
     add("fit_population", seconds, "s", settings)
     add("fit_population_ratio", seconds / _score_seconds(MouseLikelihood, trials, cohort), "fit over one likelihood", settings)
 
-    few = trials.of_mice([0, 1]).first(200 if quick else 2_000)
-    settings = f"reinforce-baseline with noise, 2 mice x {few.x.shape[1]} trials"
-    seconds = _fit_seconds(few, noise=True)
+    noisy = cohort.model_copy(update={"parameters": SLOW_AND_NOISY})
+    trials = Trials.from_rollout(simulate(noisy, "ibl-2019", trials=500 if quick else 8_000))
+    settings = f"reinforce-baseline with noise and lapses, {len(trials.ids)} mice x {trials.x.shape[1]} trials, 2 cores"
+    seconds = _fit_seconds(trials, noise=True, population=True)
     add("fit_noise", seconds, "s", settings)
-    add("fit_noise_ratio", seconds / _score_seconds(FilteredLikelihood, few, cohort), "fit over one filter", settings)
+    filters = _score_seconds(FilteredLikelihood, trials, noisy)
+    add("fit_noise_ratio", seconds / filters, "fit over one filter of 16 parameters", settings)
+    add("filter", 1e9 * filters / int(trials.lengths.sum()) / WIDTH, "ns/trial/parameter", settings)
 
 
 def _fit_seconds(trials: Trials, repeats: int = 1, **settings: bool) -> float:

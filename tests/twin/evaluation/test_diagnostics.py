@@ -1,0 +1,69 @@
+"""What a fit has left out is told, and nothing else."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from twin.cohort import Cohort
+from twin.data.trials import Trials
+from twin.evaluation.diagnostics import statistics, warnings
+from twin.inference.fit import fit
+from twin.simulation import simulate
+
+FEATURES = ("stimulus", "bias")
+CLEAN = {"rate": {"distribution": "lognormal", "median": 0.01, "sigma": 0.5}}
+
+
+def simulated(mice: int, trials: int = 2500, **more) -> tuple[Trials, np.ndarray]:
+    """Trials, and the log-likelihood of each choice by the mice's own probabilities."""
+    rollout = simulate(Cohort(mice=mice, features=FEATURES, parameters=CLEAN | more), "ibl-2019", trials=trials, seed=3)
+    return Trials.from_rollout(rollout), rollout
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, set()),
+        ({"day_noise": 0.4}, {"noise"}),
+        ({"trial_noise": 0.03}, {"noise"}),
+        ({"lapse_low": 0.08, "lapse_high": 0.08}, {"lapses"}),
+    ],
+)
+def test_each_thing_left_out_is_named(more, expected):
+    trials, _ = simulated(12, 5000, **more)
+    assert set(warnings(fit(trials, "reinforce-baseline"), trials)) & {"noise", "lapses"} == expected
+
+
+def test_fit_of_all_that_is_there_has_no_warning():
+    trials, _ = simulated(8, day_noise=0.4, lapse_low=0.05, lapse_high=0.05)
+    assert warnings(fit(trials, "reinforce-baseline", noise=True), trials) == {}
+
+
+def true_log_likelihood(rollout, trials: Trials) -> np.ndarray:
+    out = np.zeros(trials.choice.shape)
+    p = np.where(rollout.choice == 1, rollout.p_right, 1 - rollout.p_right)
+    for m, (begin, end) in enumerate(pairwise(rollout.starts)):
+        out[m, : end - begin] = np.log(p[begin:end])
+    return np.where(trials.mask, out, 0.0)
+
+
+def test_statistics_of_the_truth_are_standard_normal():
+    """By the mice's own probabilities, 60 mice one by one: mean 0 and variance 1."""
+    trials, rollout = simulated(60, lapse_low=0.03, lapse_high=0.03)
+    ll = true_log_likelihood(rollout, trials)
+    each = [statistics(ll[[m]], trials.of_mice([m])) for m in range(60)]
+    for name in ("noise-in-sessions", "noise-over-nights", "lapses"):
+        z = np.array([found[name] for found in each])
+        z = z[np.isfinite(z)]
+        assert abs(z.mean()) < 4 / np.sqrt(len(z)) and z.std() == pytest.approx(1.0, abs=0.4)
+    assert abs(statistics(ll, trials)["mice-differ"]) < 4
+
+
+def test_noise_and_lapses_show_in_the_innovations_of_one_who_does_not_know_them():
+    """By the probabilities of one mouse that is an expert from the first day on: nothing is right."""
+    trials, _ = simulated(20, trial_noise=0.05, day_noise=0.3)
+    static = np.log(np.where(trials.choice == 1, *(1 / (1 + np.exp(s * 6.0 * trials.x[..., 0])) for s in (-1, 1))))
+    found = statistics(np.where(trials.mask, static, 0.0), trials)
+    assert found["noise-in-sessions"] > 4 and found["noise-over-nights"] > 4
+    assert found["mice-differ"] > 4 and found["lapses"] > 4
