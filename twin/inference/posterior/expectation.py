@@ -7,8 +7,7 @@ round until it is settled. In the end every mouse has draws of its own, each und
 the likelihood over the site, so that neither a mouse's posterior nor the population behind it is taken for a Gaussian.
 
 References. Expectation propagation: Minka 2001, UAI; with groups of data as sites: Vehtari et al 2020, J Mach Learn Res 21:1.
-Tried and given up (docs/measured/posterior.md): EM with Laplace's approximation, modes in place of means, precisions by the
-weighed covariance, networks for posterior estimation.
+Tried and given up (docs/measured/posterior.md): modes in place of means, precisions by the weighed covariance.
 """
 
 from __future__ import annotations
