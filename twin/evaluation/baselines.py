@@ -1,7 +1,7 @@
 """Does a fit report a negative baseline, and is there one?
 
 A mouse is reported to have a negative baseline if its 95 % interval lies below 0. If intervals cover, that is so of at most one
-mouse in 40 of those without one; a fit in which it is so of more than half of the mice (MOST) reports it of the population.
+mouse in 40 where no baseline is negative. A fit reports negative baselines if it is so of more mice than that leaves to chance.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
@@ -19,7 +20,8 @@ from twin.evaluation.recovery import Points, errors, stimulus_column, true_updat
 from twin.inference.closed_form.rule_fit import RuleFit
 
 NAME = "baseline"
-MOST = 0.5
+BY_CHANCE = 0.025  # of the mice
+RARE = 0.01  # probability of what is not left to chance
 ENDS = (0.025, 0.5, 0.975)
 
 
@@ -28,17 +30,22 @@ def baseline_of(fit: RuleFit, rollout: Rollout) -> dict[str, Any]:
     estimates, intervals = (a[fit.rows(rollout.ids)] for a in fit.parameters()[NAME])
     true, (low, high) = true_baselines(rollout), intervals.T
     flags = Counter(flag for flag in parameter_flags(fit)[NAME] if flag)
-    below = float(np.mean(high < 0))
     return {
         "estimate": float(np.median(estimates)),
         "population": _population(fit),
         "estimates": estimates.tolist(),
         "ci95": intervals.tolist(),
-        "below_zero": below,
-        "negative": below > MOST,
+        "below_zero": float(np.mean(high < 0)),
+        "negative": beyond_chance(int(np.sum(high < 0)), len(high)),
         "covered": float(np.mean((low <= true) & (true <= high))),
         "flags": dict(flags),
+        "converged": float(np.mean(fit.converged)),
     }
+
+
+def beyond_chance(below: int, mice: int) -> bool:
+    """Would so many of the mice rarely have an interval below 0 if no baseline were negative?"""
+    return bool(binom.sf(below - 1, mice, BY_CHANCE) < RARE)
 
 
 def true_baselines(rollout: Rollout) -> np.ndarray:

@@ -29,6 +29,7 @@ from twin.studies.study import Done, Options, Study
 from twin.studies.table import LONGEST_NAME, NAME, Inference, NamedProtocol, RunLength
 
 BASELINE = "baseline"
+CONVERGED = 0.9  # fraction of mice: a fit that has converged in fewer is not relied on
 HEADER = [
     "variant",
     "model",
@@ -38,7 +39,8 @@ HEADER = [
     "below 0",
     "covered",
     "rel. RMSE visited",
-    "warnings",
+    "no estimate of",
+    "converged",
 ]
 VariantName = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
@@ -60,11 +62,12 @@ class FittedBaseline(Record):
     estimates: list[Number] = Field(description=f"of each mouse: {ESTIMATE}")
     ci95: list[tuple[Number, Number]] = Field(description="95 % interval of each mouse; null: not finite")
     below_zero: float = Field(description="fraction of mice whose interval lies below 0")
-    negative: bool = Field(description="is that more than half of the mice, so that the fit reports a negative baseline?")
+    negative: bool = Field(description="are these more than chance leaves where no baseline is negative (p < .01, one in 40)?")
     covered: float = Field(description="fraction of mice whose interval holds the truth")
     flags: Mapping[str, int] = Field(
         description="mice whose baseline cannot be taken for an estimate, by the flag that says why"
     )
+    converged: float = Field(description="fraction of mice whose fit ended at an optimum, or has draws enough of a posterior")
     relative_rmse_visited: Number = Field(
         description="root mean square error of the update of the stimulus weight in trials that the mice did, relative to the "
         "root mean square of the true one; null if the true rule never moves the weight"
@@ -90,30 +93,44 @@ class BaselinesResults(Results):
         """Which fits report a negative baseline, and the table of all."""
         head = f"{self.scenario}: {self.mice} mice in {len(self.variants)} variants, {self.trials} trials, {self.seconds:.1f} s"
         notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([head, *self.answers(), *notes, "", *text_table(HEADER, self.rows())])
+        return "\n".join([head, *self.answers(), *notes, "", *text_table(HEADER, self.rows()), *self.warning_lines()])
+
+    def every(self) -> list[tuple[str, float, str, FittedBaseline]]:
+        """Every fit, with the names of variant and model and the true baseline: (variant, true, model, fit)."""
+        return [
+            (name, variant.true, model, found)
+            for name, variant in self.variants.items()
+            for model, found in variant.models.items()
+        ]
 
     def rows(self) -> list[list[str]]:
-        """A row for each model in each variant, as `HEADER` names the columns."""
-        return [
-            [name, model, fixed(variant.true, 2), *_row(found)]
-            for name, variant in self.variants.items()
-            for model, found in variant.models.items()
-        ]
+        """A row for each fit, as `HEADER` names the columns."""
+        return [[name, model, fixed(true, 2), *_row(found)] for name, true, model, found in self.every()]
+
+    def warning_lines(self) -> list[str]:
+        """A line for each fit that has left something out."""
+        told = [(f"{name}: {model}", found.warnings) for name, _, model, found in self.every()]
+        return [f"warning: {fit}: {', '.join(names)}" for fit, names in told if names]
 
     def answers(self) -> list[str]:
-        """Which fits report a negative baseline where there is none, and where there is one."""
-        return [
-            f"a negative baseline is reported where there is {words}: {', '.join(self._negative(there)) or 'by no fit'}"
-            for there, words in ((False, "none"), (True, "one"))
+        """Which fits report a negative baseline where there is none, and where there is one; which fits tell nothing."""
+        false, true = (
+            [
+                f"{name} by {model} ({100 * found.below_zero:.0f} % of mice)"
+                for name, of_mice, model, found in self.every()
+                if found.negative and (of_mice < 0) == there
+            ]
+            for there in (False, True)
+        )
+        failed = [
+            f"{name} by {model} ({100 * found.converged:.0f} % of mice converged)"
+            for name, _, model, found in self.every()
+            if found.converged < CONVERGED
         ]
-
-    def _negative(self, there: bool) -> list[str]:
-        """The fits that report a negative baseline, of variants that have one or of those that have none."""
         return [
-            f"{name} by {model} ({100 * found.below_zero:.0f} % of mice)"
-            for name, variant in self.variants.items()
-            for model, found in variant.models.items()
-            if found.negative and (variant.true < 0) == there
+            f"a negative baseline is reported where there is none: {', '.join(false) or 'by no fit'}",
+            f"a negative baseline is reported where there is one: {', '.join(true) or 'by no fit'}",
+            *([f"not to be relied on: {', '.join(failed)}"] if failed else []),
         ]
 
 
@@ -125,7 +142,8 @@ def _row(found: FittedBaseline) -> list[str]:
         f"{100 * found.below_zero:.0f} %",
         f"{100 * found.covered:.0f} %",
         fixed(found.relative_rmse_visited, 2),
-        ", ".join(found.warnings) or "none",
+        ", ".join(f"{mice} ({flag})" for flag, mice in found.flags.items()) or "none",
+        f"{100 * found.converged:.0f} %",
     ]
 
 
@@ -241,9 +259,10 @@ def _text(results: BaselinesResults) -> list[str]:
     from twin.report.html import table
 
     words = (
-        "If the baseline is negative, weights shrink after errors. A fit reports one if more than half of its mice have a 95 % "
-        "interval below 0. The estimate is the median over mice; the population's median and 95 % interval are those of mice "
-        "not yet seen, of fits that give a posterior. Errors are those of the update of the stimulus weight."
+        "If the baseline is negative, weights shrink after errors. A fit reports one if more mice have a 95 % interval below 0 "
+        "than chance leaves where no baseline is negative (one in 40; p < .01). The estimate is the median over mice, the "
+        "population's median and 95 % interval those of mice not yet seen, of fits that give a posterior. What is no estimate "
+        "is told by the number of mice and the reason. Errors are those of the update of the stimulus weight."
     )
     return [
         *(f"{answer[0].upper()}{answer[1:]}." for answer in results.answers()),
@@ -258,4 +277,4 @@ def _warnings_text(results: BaselinesResults) -> list[str]:
     from twin.evaluation.diagnostics import MEANINGS
 
     told = {name for variant in results.variants.values() for found in variant.models.values() for name in found.warnings}
-    return [f"{name}: {MEANINGS[name]}." for name in sorted(told)]
+    return [*results.warning_lines(), *(f"{name}: {MEANINGS[name]}." for name in sorted(told))]

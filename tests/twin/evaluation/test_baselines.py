@@ -9,7 +9,7 @@ from agents.rules import RULES
 from agents.theta import Layout
 from twin.cohort import Cohort
 from twin.data.trials import Trials
-from twin.evaluation.baselines import baseline_of, relative_rmse_visited
+from twin.evaluation.baselines import baseline_of, beyond_chance, relative_rmse_visited
 from twin.inference.closed_form.rule_fit import RuleFit
 from twin.inference.posterior.draws import Draws
 from twin.simulation import simulate
@@ -38,15 +38,19 @@ def fitted(rollout, features, baselines, ends=None, draws=None):
     return RuleFit(layout, theta, ci95, ones, ones > 0, rollout.ids, "reinforce-baseline", {"noise": False}, draws=draws)
 
 
-def test_negative_is_of_more_than_half_of_the_mice(known):
+def test_intervals_below_zero_are_counted(known):
     rollout = known[1]
     ends = [[-1.0, -0.1], [-1.0, -0.3], [-0.5, 0.1], [-0.1, 0.2]]
     found = baseline_of(fitted(rollout, FEATURES, [-0.5, -0.6, -0.1, 0.1], ends), rollout)
-    assert (found["below_zero"], found["negative"], found["covered"]) == (0.5, False, 0.5)
+    assert (found["below_zero"], found["covered"], found["converged"]) == (0.5, 0.5, 1.0)
     assert found["estimate"] == pytest.approx(-0.3)
     assert found["population"] is None
-    ends[2][1] = -0.05
-    assert baseline_of(fitted(rollout, FEATURES, [-0.5, -0.6, -0.1, 0.1], ends), rollout)["negative"]
+    assert found["negative"]
+
+
+@pytest.mark.parametrize(("below", "mice", "more"), [(0, 4, False), (1, 4, False), (2, 4, True), (2, 16, False), (3, 16, True)])
+def test_what_chance_leaves(below, mice, more):
+    assert beyond_chance(below, mice) is more
 
 
 def test_population_is_that_of_mice_not_yet_seen(known):

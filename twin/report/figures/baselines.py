@@ -17,7 +17,7 @@ from twin.report.style import BLACK, GREY, SERIES_COLOURS, new_figure
 
 ACROSS = 4  # panels in a row
 LINEAR = 1.0  # baselines beyond are on a logarithmic scale
-TICKS = (-10.0, -3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0)
+TICKS = (-30.0, -10.0, -3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0)
 
 
 @figure(section="Baselines")
@@ -37,7 +37,7 @@ def draw_baselines(variants: Mapping[str, Mapping[str, Any]]) -> Figure:
         "Baseline estimated of each mouse, with its 95 % interval, in the order of estimates; dashed: the true one; dotted: 0. "
         "The scale is linear from -1 to 1 and logarithmic beyond."
     )
-    canvas = new_figure(max(2.6 * columns, 4.5), 2.7 * rows + 0.4, words)
+    canvas = new_figure(max(2.9 * columns, 4.5), 2.7 * rows + 0.4, words)
     panels = canvas.subplots(rows, columns, sharey=True, squeeze=False)
     for i, ax in enumerate(panels.flat):
         if i < len(variants):
