@@ -31,6 +31,24 @@ SMALL = {
         "run": {"trials": 2000},
         "inference": {"models": ["reinforce-baseline", "dnnglm"], "dnnglm": {"epochs": 2, "hidden": 8}},
     },
+    "baselines": {
+        "cohort": {"mice": 2, "parameters": VARIED | {"baseline": 0.0}},
+        "variants": {
+            "clean": {},
+            "perseverance": {
+                "features": ["stimulus", "bias", "previous_choice"],
+                "parameters": {"baseline": -0.3, "initial_weight": {"previous_choice": 1.0}},
+            },
+        },
+        "protocol": {"base": "ibl-2019"},
+        "run": {"trials": 200},
+        "inference": {
+            "models": ["published", "full"],
+            "published": {"model": "reinforce-baseline", "population": True, "noise": False},
+            "full": {"model": "reinforce-baseline", "noise": True},
+        },
+        "features": {"published": ["stimulus", "bias"]},
+    },
     "fit": {
         "future": 100,
         "folds": 2,
