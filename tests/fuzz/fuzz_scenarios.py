@@ -173,6 +173,10 @@ def changed_a_little(draw: random.Random) -> dict[str, Any]:
     table["run"] = {"trials": draw.choice([1, 2, 30, 100])}
     if table["kind"] == "designs":
         table["run"] = {"until": "trained_1a", "horizon": 1}
+    if table["kind"] == "baselines":
+        table["variants"] = dict(draw.sample(sorted(table["variants"].items()), 2))
+        table["inference"] = {"models": ["reinforce-baseline"]}
+        table["features"] = {}
     if table["kind"] == "recovery":
         table["inference"] = {"models": draw.sample(["reinforce", "static-glm", "reinforce-baseline", "random-walk"], 2)}
     return table

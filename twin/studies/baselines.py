@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from agents.rules import RULES
 from agents.theta import Layout
@@ -168,11 +168,12 @@ class BaselinesStudy(Study):
 
     @model_validator(mode="before")
     @classmethod
-    def _vary_the_cohort(cls, table: Any) -> Any:
-        if not isinstance(table, dict) or not isinstance(table.get("variants"), dict):
+    def _vary_the_cohort(cls, table: Any, info: ValidationInfo) -> Any:
+        variants, shared = (table.get(key) if isinstance(table, dict) else None for key in ("variants", "cohort"))
+        if not isinstance(variants, dict) or not isinstance(shared, dict):
             return table
-        shared = table.get("cohort")
-        return table | {"variants": {name: _with_changes(shared, changes) for name, changes in table["variants"].items()}}
+        Cohort.checked(shared, "cohort", info.context)  # what is wrong with it is said once, not of every variant
+        return table | {"variants": {name: _with_changes(shared, changes) for name, changes in variants.items()}}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -52,6 +52,10 @@ def test_distribution_is_replaced_as_a_whole():
             {"cohort": {"rule": "reinforce"}, "variants": {"clean": {}}},
             "variants.clean: mice of the rule 'reinforce' have no baseline",
         ),
+        (
+            {"cohort": {"parameters": {"rat": 0.1}}},
+            r"^t.toml: cohort: .*unknown parameter .*: 'rat'; did you mean 'rate'\?[^;]*$",
+        ),
         ({"features": {"fulll": ["bias"]}}, "features: unknown model 'fulll'; did you mean 'full'"),
         (
             {"features": {"full": ["stimulus", "bias", "previous_reward"]}},
