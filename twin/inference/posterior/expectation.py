@@ -27,6 +27,8 @@ CLIMBING, PROPAGATING = 2, 8  # rounds that look for modes, and those that weigh
 ROUND_DRAWS, ROUND_POPULATIONS = 256, 60  # in each round, of a mouse and of the population
 DRAWS, POPULATIONS = 512, 400  # in the end
 LEAST_INFORMATION = 0.01  # in the directions of which a mouse says nothing, on the scale of the coordinates
+ENOUGH = 20.0  # draws that count: with fewer a weighed mean is chance, and a step towards it leads astray
+TEMPERS = 1.0, 0.5, 0.25, 0.1, 0.03, 0.01  # powers of the likelihood over the site
 LESS_EACH_ROUND = 0.4  # by how much later rounds count less, so that their noise is averaged
 
 
@@ -138,14 +140,23 @@ def _round_draws(
     mean, root = _believed(precision, shift, before)
     draws = heavy(ROUND_DRAWS, len(shift), rng)
     u = _places(mean, root[None], draws)
-    exact = weighed(u, mouse.log_likelihoods(u) + before.log_density(u) - _log_normal(draws))
-    by_site = weighed(u, draws.log_ratio)
+    beyond_site = mouse.log_likelihoods(u) - _log_site(u, precision, shift)
+    exact, by_site = _tempered(u, beyond_site, draws.log_ratio), weighed(u, draws.log_ratio)
     return np.asarray(mean + (exact.weights - by_site.weights) @ (u - mean))
 
 
-def _log_normal(draws: Heavy) -> np.ndarray:
-    """Log-density (S,) of the t distribution, up to a constant."""
-    return np.asarray(-0.5 * (draws.z**2).sum(axis=1) - draws.log_ratio)
+def _log_site(u: np.ndarray, precision: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """What a site says of coordinates u (S, F): (S,)."""
+    return np.asarray(u @ shift - 0.5 * np.einsum("si,ij,sj->s", u, precision, u))
+
+
+def _tempered(u: np.ndarray, beyond_site: np.ndarray, log_ratio: np.ndarray) -> Weighed:
+    """Draws weighed by what the likelihood says beyond the site, or by as much of it as leaves enough of them."""
+    for power in TEMPERS:
+        found = weighed(u, power * beyond_site + log_ratio)
+        if found.effective >= ENOUGH:
+            break
+    return found
 
 
 def _final_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before: Normal, rng: np.random.Generator) -> Weighed:
@@ -153,5 +164,4 @@ def _final_draws(mouse: Mouse, precision: np.ndarray, shift: np.ndarray, before:
     mean, root = _believed(precision, shift, before)
     draws = heavy(DRAWS, len(shift), rng)
     u = _places(mean, root, draws)
-    site = u @ shift - 0.5 * np.einsum("si,ij,sj->s", u, precision, u)
-    return weighed(u, mouse.log_likelihoods(u) - site + draws.log_ratio)
+    return weighed(u, mouse.log_likelihoods(u) - _log_site(u, precision, shift) + draws.log_ratio)

@@ -91,7 +91,8 @@ def _draws(coordinates: Coordinates, found: Posterior, weights: list[tuple], rng
         rows = np.arange(KEPT) * len(found.population.mean) // KEPT
         z = rng.standard_normal((KEPT, len(coordinates.columns)))
         of_any = coordinates.reported(found.population.mean[rows] + found.population.sd[rows] * z)
-    return Draws(np.array(theta), np.array([last for _, last in weights]), of_any)
+    parts = np.array(theta), np.array([last for _, last in weights]), of_any
+    return Draws(*(part.astype(np.float32).astype(float) for part in parts))  # as they are kept
 
 
 def _unidentified(coordinates: Coordinates, found: Posterior) -> np.ndarray:
