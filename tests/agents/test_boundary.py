@@ -162,7 +162,7 @@ EDGES = [
 @pytest.mark.parametrize("driver", ["fused", "stepped"])
 @pytest.mark.parametrize("rule", RULES)
 def test_numbers_at_the_edge(rule, driver):
-    own = {p.name: p.low if p.name == "baseline" else 1.0 for p in RULES[rule].parameters}
+    own = {p.name: -p.most if p.name == "baseline" else 1.0 for p in RULES[rule].parameters}
     for edge in EDGES:
         rollout = simulate(Cohort(mice=2, rule=rule, parameters=own | edge), trials=300, driver=driver)
         for column in (rollout.weights, rollout.p_right, rollout.response_time, rollout.start_time):

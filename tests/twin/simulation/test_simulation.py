@@ -120,6 +120,7 @@ def test_population_varies_as_told():
     parameters = {
         "rate": {"distribution": "lognormal", "median": 0.02, "sigma": 0.5},
         "baseline": {"distribution": "normal", "mean": 0.4, "sd": 0.5},
+        "lapse_high": {"distribution": "normal", "mean": 0.4, "sd": 0.5},
         "initial_weight": {"stimulus": {"distribution": "uniform", "low": -2, "high": -1}, "bias": 1.5},
         "lapse_low": {"distribution": "choice", "values": [0.0, 0.1]},
     }
@@ -128,7 +129,9 @@ def test_population_varies_as_told():
     rate, baseline, stimulus, bias = theta[:, :4].T
     assert np.median(rate) == pytest.approx(0.02, rel=0.05)
     assert np.log(rate).std() == pytest.approx(0.5, rel=0.06)
-    assert baseline.max() <= 0.5
+    assert (baseline.mean(), baseline.std()) == pytest.approx((0.4, 0.5), abs=0.03)
+    lapse_high = theta[:, cohort.layout.index("lapse_high")[0]]
+    assert lapse_high.max() <= 0.5 and lapse_high.min() >= 0.0
     assert stimulus.min() >= -2
     assert stimulus.mean() == pytest.approx(-1.5, abs=0.03)
     assert (bias == 1.5).all()
