@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import random
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pytest
+from tables import CASES, HEADER, expected, found, rows_of, same, table, trial_lines
 
 from twin.data.formats import read
 from twin.data.formats.csv.source import open_source
 from twin.data.trials import Trials
-
-CASES = Path(__file__).parents[1] / "cases"
-HEADER = "subject,session,date,trial,contrast_left,contrast_right,choice,correct,probability_left"
-
-
-def rows_of(name: str) -> list[dict[str, str]]:
-    """The rows of a table, by the csv module."""
-    with open(CASES / name, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def expected(rows: list[dict[str, str]]) -> list[tuple[float, int, int]]:
-    """(contrast, choice, reward) of rows in the first dialect, in the order given."""
-    choices = {"-1": 0, "1": 1, "0": -1}
-    return [
-        (float(r["contrast_right"] or 0) - float(r["contrast_left"] or 0), choices[r["choice"]], int(r["correct"]))
-        for r in rows
-    ]
-
-
-def found(rollout) -> list[tuple[float, int, int]]:
-    return list(zip(rollout.contrast.tolist(), rollout.choice.tolist(), rollout.reward.tolist(), strict=True))
-
-
-def same(one, other) -> bool:
-    equal = [np.array_equal(one.columns[name], other.columns[name], equal_nan=True) for name in one.columns]
-    return one.columns.keys() == other.columns.keys() and all(equal) and one.ids == other.ids
-
-
-def table(tmp_path: Path, lines: list[str], header: str = HEADER, name: str = "t.csv", encoding: str = "utf-8") -> Path:
-    path = tmp_path / name
-    path.write_text("\n".join([header, *lines]) + "\n", encoding=encoding)
-    return path
-
-
-def trial_lines(sessions: int = 2, trials: int = 3, subject: str = "m", numbered: bool = True) -> list[str]:
-    """A mouse that is always right, of a different contrast in each trial."""
-    return [
-        f"{subject},{s},2021-03-{s:02d},{t if numbered else ''},{t / 16},0,-1,1,0.5"
-        for s in range(1, sessions + 1)
-        for t in range(1, trials + 1)
-    ]
 
 
 def test_two_mice_are_read_with_their_response_times():
@@ -72,22 +29,6 @@ def test_two_mice_are_read_with_their_response_times():
 @pytest.mark.parametrize("name", ["ibl_names.csv", "semicolon_bom.csv"])
 def test_the_same_mice_written_otherwise_are_the_same(name):
     assert same(read(CASES / name), read(CASES / "two_mice.csv"))
-
-
-@pytest.mark.parametrize("name", ["sessions_descending.csv", "sessions_sorted_as_text.csv", "rows_shuffled.csv"])
-def test_rows_out_of_order_are_sorted_and_that_is_said(name):
-    rollout = read(CASES / name)
-    rows = sorted(rows_of(name), key=lambda r: (r["date"], int(r["trial"])))
-    assert found(rollout) == expected(rows)
-    assert len(rollout.sessions.start) == len({r["date"] for r in rows})
-    assert any("rows were not in order" in note and "sorted by date and session and trial" in note for note in rollout.notes)
-
-
-def test_shuffled_rows_without_a_trial_column_are_refused(tmp_path):
-    lines = (CASES / "rows_shuffled.csv").read_text().splitlines()
-    cut = [",".join(cell for i, cell in enumerate(line.split(",")) if i != 3) for line in lines]
-    with pytest.raises(ValueError, match=r"row \d+: session '\d' .* of mouse 'm1' begins again .* 'trial'"):
-        read(table(tmp_path, cut[1:], cut[0]))
 
 
 def test_few_columns_are_enough_and_what_their_absence_costs_is_said():
@@ -181,71 +122,6 @@ def test_a_table_is_the_same_however_a_program_writes_it(write, encoding, tmp_pa
     other = tmp_path / "other.csv"
     other.write_bytes(write("\n".join([HEADER, *lines]) + "\n").encode(encoding))
     assert same(read(other), plain)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_rows_does_not_matter_where_columns_decide(seed, tmp_path):
-    lines = trial_lines(12, 4)
-    shuffled = random.Random(seed).sample(lines, len(lines))
-    assert same(read(table(tmp_path, shuffled)), read(table(tmp_path, lines)))
-
-
-def test_numbers_order_sessions_without_dates(tmp_path):
-    """Sorted as text, 1, 10, 11, 2; and descending."""
-    lines = [line.replace(line.split(",")[2], "") for line in trial_lines(11, 3, numbered=False)]
-    plain = read(table(tmp_path, lines))
-    for order in (sorted(lines, key=lambda line: line.split(",")[1]), sorted(lines, key=lambda line: -int(line.split(",")[1]))):
-        rollout = read(table(tmp_path, order))
-        assert same(rollout, plain)
-        assert any("sorted by session" in note for note in rollout.notes)
-
-
-@pytest.mark.parametrize(
-    ("second", "said"),
-    [
-        (("m,2,", "m,2.0,"), "sessions '2' and '2.0' are the same number: taken for one session"),
-        (("m,2,", "m ,2,"), "blanks at the ends of the names of mice are left out"),
-    ],
-)
-def test_names_that_are_the_same_but_for_their_spelling(second, said, tmp_path):
-    *lines, last = trial_lines()
-    rollout = read(table(tmp_path, [*lines, last.replace(*second)]))
-    assert (rollout.ids, len(rollout.sessions.start)) == (("m",), 2)
-    assert rollout.notes == [said]
-
-
-def test_times_of_trials_in_place_of_dates_make_one_session_a_day(tmp_path):
-    times = [f"m,,2021-03-0{d} 10:{t:02d}:07,,{t / 16},0,-1,1,0.5" for d in (1, 2) for t in range(1, 7)]
-    plain = read(table(tmp_path, times))
-    assert plain.session.tolist() == [0] * 6 + [1] * 6
-    assert any("those of single trials" in note for note in plain.notes)
-    assert same(read(table(tmp_path, times[::-1])), plain)
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (trial_lines(numbered=False) * 2, r"row 8: session '1' date '2021-03-01' of mouse 'm' begins again"),  # pasted twice
-        (trial_lines() * 2, r"rows 2 and 8: are both trial 1 of session '1'"),
-        (trial_lines(1, 12, numbered=False) * 2, r"rows 2 to 25: session 1 of mouse 'm' is the same 12 trials 2 times"),
-        ([trial_lines(1, 1, numbered=False)[0]] * 12, r"rows 2 to 13: session 1 of mouse 'm' is one trial again and again"),
-        ([*trial_lines(), HEADER], r"row 8, column 'trial': 'trial'; expected a number"),
-        ([*trial_lines(), *trial_lines(subject="")], r"row 8, column 'subject': ''; expected the name of a mouse"),
-        ([*trial_lines(subject="1"), *trial_lines(subject="1.0")], r"row 8, column 'subject': '1.0'; expected one way"),
-        ([*trial_lines(), "m,,2021-03-09,1,0.5,0,-1,1,0.5"], r"row 8, column 'session': ''; expected the session in every row"),
-        ([*trial_lines(), "m,3,,1,0.5,0,-1,1,0.5"], r"row 8, column 'date': ''; expected the date in every row"),
-        ([*trial_lines(), "m,3,2021-03-09,,0.5,0,-1,1,0.5"], r"row 8, column 'trial': ''; expected the number"),
-        ([*trial_lines(), "m,3,2021-03-09,1,inf,0,-1,1,0.5"], r"row 8, column 'contrast_left': 'inf'; expected a number"),
-        (["", *trial_lines(), "", "m,3,2021-03-09,1,7,0,-1,1,0.5"], r"row 10, column 'contrast_left': '7'"),  # blanks count
-        (
-            ["m,b,2021-03-02,,0.5,0,-1,1,0.5", "m,c,2021-03-01,,1,0,-1,1,0.5", "m,d,2021-03-01,,.5,0,-1,1,0.5"],
-            r"row 3: .* comes after a later one",  # which of the two of one day came first?
-        ),
-    ],
-)
-def test_what_does_not_decide_is_refused_with_row_and_reason(lines, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        read(table(tmp_path, lines))
 
 
 @pytest.mark.parametrize(
