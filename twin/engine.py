@@ -91,6 +91,14 @@ class JobPool:
             for future in futures:
                 future.cancel()
 
+    def results(self, jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What each of these jobs gives, in their order."""
+        return list(self.each(_call, jobs))
+
+
+def _call(job: Callable[[], Result]) -> Result:
+    return job()
+
 
 @contextmanager
 def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None = None) -> Iterator[JobPool]:

@@ -24,6 +24,11 @@ def hash_content(parts: Mapping[str, np.ndarray | Sequence[str] | str]) -> str:
     return digest.hexdigest()
 
 
+def hash_bytes(content: bytes) -> str:
+    """SHA-256 of the content of a file, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def content_hash(rollout: Rollout) -> str:
     """SHA-256 of all that a file gives back: equal exactly if every column, name, parameter and note of the origin is."""
     parts: dict[str, Any] = {"ids": rollout.ids, "starts": rollout.starts}

@@ -59,7 +59,7 @@ def _population(fit: RuleFit) -> dict[str, float] | None:
     """Median and 95 % interval of mice of the population that are not yet seen; None of a fit without a posterior."""
     if fit.draws is None:
         return None
-    drawn = fit.draws.new_mice[:, fit.layout.index(NAME)[0]].astype(np.float32).astype(float)  # as their file keeps them
+    drawn = fit.draws.new_mice[:, fit.layout.index(NAME)[0]]
     return dict(zip(("low", "median", "high"), np.quantile(drawn, ENDS).tolist(), strict=True))
 
 

@@ -67,10 +67,13 @@ def statistics(log_likelihood: np.ndarray, trials: Trials) -> dict[str, float]:
     }
 
 
-def warnings(fit: Fit, trials: Trials) -> dict[str, float]:
-    """What is large, by name (see MEANINGS): a statistic in standard deviations, or for `noise` and `lapses` a gain."""
+def warnings(fit: Fit, trials: Trials, log_likelihood: np.ndarray) -> dict[str, float]:
+    """What is large, by name (see MEANINGS): a statistic in standard deviations, or for `noise` and `lapses` a gain.
+
+    `log_likelihood` (M, T) is that of the fit on these trials.
+    """
     with np.errstate(all="ignore"):
-        found = {name: z for name, z in statistics(fit.log_likelihood(trials), trials).items() if z > LARGE}
+        found = {name: z for name, z in statistics(log_likelihood, trials).items() if z > LARGE}
         if isinstance(fit, RuleFit) and not fit.noise:
             found |= {name: gain for name, gain in gains(fit, trials).items() if gain > GAIN}
     return found

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from twin.data.trials import Trials
+from twin.evaluation.diagnostics import warnings
 from twin.evaluation.mice import fitted_rows
 from twin.inference.fit import Fit, fit
 
@@ -44,6 +45,8 @@ def compare(
             "seconds": seconds,
             **(held_out or {}).get(name, {}),
         }
+        if name in fits:
+            models[name]["warnings"] = warnings(fits[name][0], train, fitted[name])
         if future:
             models[name]["future_ll_per_trial"] = _per_trial(each[name], future)
     pairs = combinations(each, 2)

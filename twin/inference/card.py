@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from twin.data.content import hash_bytes
 from twin.data.files import replace_file, said_of, written_whole
-from twin.inference.card_schema import CARD, ClosedFormCard, NeuralCard, NoiseCard, TrainingCard, hash_of
+from twin.inference.card_schema import CARD, ClosedFormCard, NeuralCard, NoiseCard, TrainingCard
 
 if TYPE_CHECKING:
     from twin.inference.fit import Fit
@@ -45,7 +46,7 @@ def write_fit(folder: str | Path, card: Card, file: tuple[str, bytes] | None) ->
         replace_file(folder / CARD, _json(card))
         return
     name, content = file
-    text = _json(card.model_copy(update={"file_hash": hash_of(content)}))
+    text = _json(card.model_copy(update={"file_hash": hash_bytes(content)}))
     with written_whole(folder / CARD, len(text)) as partial_card, written_whole(folder / name, len(content)) as partial:
         partial.write_bytes(content)
         with said_of(folder / CARD, len(text)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.rules import Rule
+from twin.data.content import hash_bytes
 from twin.inference.card import CARD, load_fit
 
 
@@ -41,4 +41,4 @@ def load_fitted(folder: Path) -> KnownRule:
     for name, column in known.theta.items():
         for mouse in np.flatnonzero(~np.isfinite(column)):
             raise ValueError(f"{folder / CARD}: {name} of fitted mouse {mouse} is {column[mouse]}; expected a finite number")
-    return replace(known, content=hashlib.sha256(card).hexdigest())
+    return replace(known, content=hash_bytes(card))

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from agents.neural.ensemble import Ensemble
 from agents.neural.rule import NeuralRule
-from twin.inference.card_schema import hash_of
+from twin.data.content import hash_bytes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -33,7 +33,7 @@ def read_network(path: Path, build: Callable[[], NeuralRule], members: int, file
     """
     try:
         content = _checked(path, build, members)
-        if hash_of(content) != file_hash:
+        if hash_bytes(content) != file_hash:
             raise ValueError("it is of another fit, or was changed")
         tensors = load(content)
         for name, tensor in tensors.items():

@@ -236,7 +236,7 @@ class BaselinesStudy(Study):
                     **baseline_of(fit, rollout),
                     features=list(fit.features),
                     relative_rmse_visited=relative_rmse_visited(fit, cohort, rollout, every),
-                    warnings=warnings(fit, trials),
+                    warnings=warnings(fit, trials, fit.log_likelihood(trials)),
                     seconds=seconds,
                 )
         true = float(np.median(true_baselines(rollout)))

@@ -129,15 +129,12 @@ class FitStudy(Study):
         notes = list(dict.fromkeys([*rollout.notes, *left_out, *failed]))
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}
 
-        from twin.evaluation.diagnostics import warnings
         from twin.evaluation.scores import compare
 
         scores = compare(fits, train, future, held_out)
         behaved = behavior(rollout)
         behaved["mice_table"] = with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
         found = {name: fit for name, (fit, _) in fits.items()}
-        for name, fit in found.items():
-            scores["models"][name]["warnings"] = warnings(fit, train)
         results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
         return Done(results, partial(_page, folder.path, results, rollout, train, found))
 

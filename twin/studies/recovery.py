@@ -156,13 +156,15 @@ class RecoveryStudy(CohortStudy):
         from twin.evaluation.diagnostics import warnings
         from twin.evaluation.recovery import recovery
 
+        found = {name: fit for name, (fit, _) in fits.items()}
+        choices = {name: fit.log_likelihood(trials) for name, fit in found.items()}
         models = {
-            name: recovery(fit, self.cohort, rollout, trials) | {"seconds": seconds, "warnings": warnings(fit, trials)}
+            name: recovery(fit, self.cohort, rollout, trials)
+            | {"seconds": seconds, "warnings": warnings(fit, trials, choices[name])}
             for name, (fit, seconds) in fits.items()
         }
-        found = {name: fit for name, (fit, _) in fits.items()}
         behaved = behavior(rollout)
-        scores = {name: fit.log_likelihood(trials).sum(axis=1) for name, fit in found.items()}
+        scores = {name: log_likelihood.sum(axis=1) for name, log_likelihood in choices.items()}
         of_mice = fitted_rows(found, scores, trials.mask.sum(axis=1))
         behaved["mice_table"] = with_fits(behaved["mice_table"], trials.ids, of_mice)
         results = RecoveryResults(**behaved, models=models, notes=notes, **self.head(folder))

@@ -21,6 +21,10 @@ def simulated(mice: int, trials: int = 2500, **more) -> tuple[Trials, np.ndarray
     return Trials.from_rollout(rollout), rollout
 
 
+def warnings_of(fitted, trials: Trials) -> dict[str, float]:
+    return warnings(fitted, trials, fitted.log_likelihood(trials))
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -32,12 +36,12 @@ def simulated(mice: int, trials: int = 2500, **more) -> tuple[Trials, np.ndarray
 )
 def test_each_thing_left_out_is_named(more, expected):
     trials, _ = simulated(12, 5000, **more)
-    assert set(warnings(fit(trials, "reinforce-baseline"), trials)) & {"noise", "lapses"} == expected
+    assert set(warnings_of(fit(trials, "reinforce-baseline"), trials)) & {"noise", "lapses"} == expected
 
 
 def test_fit_of_all_that_is_there_has_no_warning():
     trials, _ = simulated(8, day_noise=0.4, lapse_low=0.05, lapse_high=0.05)
-    assert warnings(fit(trials, "reinforce-baseline", noise=True), trials) == {}
+    assert warnings_of(fit(trials, "reinforce-baseline", noise=True), trials) == {}
 
 
 def true_log_likelihood(rollout, trials: Trials) -> np.ndarray:

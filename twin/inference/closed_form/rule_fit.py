@@ -23,11 +23,6 @@ from twin.inference.posterior.draws import FILE, Draws, encoded
 NEW_MICE = 64  # drawn from a population to stand for those it may have
 
 
-def likelihood_of(noise: bool) -> type[MouseLikelihood]:
-    """The likelihood of one mouse whose weights move by the rule alone, or at random too."""
-    return FilteredLikelihood if noise else MouseLikelihood
-
-
 @dataclass(frozen=True, repr=False)
 class RuleFit(Fit):
     """A closed-form rule fitted to each of M mice."""
@@ -114,7 +109,7 @@ class RuleFit(Fit):
         return replace(self, **arrays, draws=draws, unidentified=unidentified, ids=tuple(self.ids[m] for m in rows))
 
     def _log_likelihood(self, trials: Trials) -> np.ndarray:
-        out, likelihood = np.zeros(trials.choice.shape), likelihood_of(self.noise)
+        out, likelihood = np.zeros(trials.choice.shape), FilteredLikelihood if self.noise else MouseLikelihood
         for m in range(len(out)):
             out[m, : trials.lengths[m]] = likelihood(trials, m, self.layout).log_likelihood(self.theta[m])
         return out

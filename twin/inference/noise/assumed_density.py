@@ -252,10 +252,11 @@ class FilteredLikelihood(MouseLikelihood):
         self._nodes, factors = np.polynomial.hermite_e.hermegauss(nodes)
         self._factors = factors / factors.sum()  # of the standard normal
 
-    def filter(self, theta: np.ndarray) -> Filtered:
-        """What is believed of the weights, and how probable each choice is, at parameters theta (B, P)."""
+    def last_belief(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (B, K) and covariance (B, K, K) of the weights after the last trial, at parameters theta (B, P)."""
         batches = [self._copies(theta[i : i + WIDTH]) for i in range(0, len(theta), WIDTH)]
-        return Filtered(*(np.concatenate(part)[: len(theta)] for part in zip(*batches, strict=True)))
+        means, covariances = ([getattr(found, f"last_{part}") for found in batches] for part in ("weights", "covariance"))
+        return np.concatenate(means)[: len(theta)], np.concatenate(covariances)[: len(theta)]
 
     def log_likelihoods(self, theta: np.ndarray) -> np.ndarray:
         """Log-probability (natural) of all choices that count, at parameters theta (B, P): (B,)."""
@@ -274,7 +275,7 @@ class FilteredLikelihood(MouseLikelihood):
         return found.weights[0], found.chosen[0], 1.0 - found.chosen[0]
 
     def _copies(self, theta: np.ndarray) -> Filtered:
-        """As `filter`, of up to 16 parameters; always 16 are given back."""
+        """What the filter finds at up to 16 parameters; always 16 are given back."""
         parts = self.parts(theta[np.minimum(np.arange(WIDTH), len(theta) - 1)])
         n, k = self.trials.x.shape
         side_by_side = [np.ascontiguousarray(np.moveaxis(np.asarray(part, float), 0, -1)) for part in parts]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from twin.data.content import hash_bytes
+
 FILE = "draws.npz"
 
 
@@ -30,10 +32,13 @@ def encoded(draws: Draws) -> bytes:
     return file.getvalue()
 
 
-def read_draws(path: Path, mice: int, parameters: int, weights: int) -> Draws:
-    """The draws in a file. Raises ValueError unless it holds finite draws of so many mice, parameters and weights."""
+def read_draws(path: Path, file_hash: str, mice: int, parameters: int, weights: int) -> Draws:
+    """The draws in a file. Raises ValueError unless it is the file of this hash, of so many mice, parameters and weights."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        content = path.read_bytes()
+        if hash_bytes(content) != file_hash:
+            raise ValueError("it is of another fit, or was changed")
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             found = Draws(*(stored[name].astype(float) for name in Draws._fields))
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ValueError(f"{path}: not the draws of card.json ({error}); fit it again") from None

@@ -20,7 +20,7 @@ import numpy as np
 
 from twin.engine import JobPool
 from twin.inference.posterior.coordinates import Coordinates
-from twin.inference.posterior.mouse import Heavy, Mouse, Normal, Weighed, heavy, weighed
+from twin.inference.posterior.mouse import Heavy, Mouse, Normal, Scores, Weighed, heavy, weighed
 from twin.inference.posterior.population import PopulationDraws, Prior, Sites, draw_population
 
 CLIMBING, PROPAGATING = 2, 8  # rounds that look for modes, and those that weigh draws
@@ -80,8 +80,8 @@ class _Search:
     def _look_for_sites(self) -> None:
         """Sites at the modes, from where each mouse was before."""
         jobs = [partial(mouse.climb, u, self.before) for mouse, u in zip(self.mice, self.at, strict=True)]
-        self.at = np.array(list(self.pool.each(_call, jobs)))
-        found = list(self.pool.each(_call, [partial(mouse.scores, u) for mouse, u in zip(self.mice, self.at, strict=True)]))
+        self.at = np.array(self.pool.results(jobs))
+        found = self._scores(self.at)
         precision = _informative(np.array([scores.information for scores in found]))
         gradient = np.array([scores.gradient for scores in found])
         self.sites = Sites(precision, np.einsum("mij,mj->mi", precision, self.at) + gradient)
@@ -89,28 +89,27 @@ class _Search:
     def _propagate(self, turn: int) -> None:
         """Sites whose means are those that the likelihood gives; part of the way from the old ones, less each turn."""
         step = 1 / (1 + LESS_EACH_ROUND * (turn - CLIMBING))
-        drawn = self._each(_round_draws, self.before, turn)
-        found = list(self.pool.each(_call, [partial(mouse.scores, u) for mouse, u in zip(self.mice, drawn, strict=True)]))
-        precision, mean = _informative(np.array([scores.information for scores in found])), np.array(drawn)
+        mean = np.array(self._each(_round_draws, self.before, turn))
+        found = self._scores(mean)
+        precision = _informative(np.array([scores.information for scores in found]))
         shift = np.einsum("mij,mj->mi", precision, mean) + (mean - self.before.mean) / self.before.sd**2
         old = self.sites
         self.sites = Sites(old.precision + step * (precision - old.precision), old.shift + step * (shift - old.shift))
 
+    def _scores(self, at: np.ndarray) -> list[Scores]:
+        """The likelihood of every mouse at its coordinates (M, F), with derivatives."""
+        return self.pool.results([partial(mouse.scores, u) for mouse, u in zip(self.mice, at, strict=True)])
+
     def _each(self, work: Callable[..., Any], before: Normal, turn: int) -> list[Any]:
         """Work on every mouse with its site, what is believed of it before, and random numbers of its own."""
         parts = zip(self.mice, self.sites.precision, self.sites.shift, strict=True)
-        return list(self.pool.each(_call, [partial(work, *part, before, part[0].random(turn)) for part in parts]))
+        return self.pool.results([partial(work, *part, before, part[0].random(turn)) for part in parts])
 
     def _population_of(self, drawn: PopulationDraws | None) -> Normal:
         """What one mouse is before its choices, in each of its last draws: another draw of the population."""
         if drawn is None:
             return Normal(*(np.tile(part, (DRAWS, 1)) for part in self.before))
-        rows = np.arange(DRAWS) * len(drawn.mean) // DRAWS
-        return Normal(drawn.mean[rows], drawn.sd[rows])
-
-
-def _call(job: Callable[[], Any]) -> Any:
-    return job()
+        return Normal(*drawn.spread_over(DRAWS))
 
 
 def _informative(information: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def fit_posterior(
     rng = np.random.default_rng(0)
     with job_pool("threads", jobs=len(mice)) as pool:
         found = posterior(mice, pool, population, done=done)
-        weights = list(pool.each(_call, [partial(_last_weights, *each) for each in zip(mice, found.mice, strict=True)]))
+        weights = pool.results([partial(_last_weights, *each) for each in zip(mice, found.mice, strict=True)])
     theta, ci95 = _estimates(coordinates, found.mice)
     nll = np.array([-mouse.likelihood.log_likelihood(t).sum() for mouse, t in zip(mice, theta, strict=True)])
     return RuleFit(
@@ -69,18 +69,14 @@ def _estimates(coordinates: Coordinates, mice: list[Weighed]) -> tuple[np.ndarra
     return found[:, 1], ci95
 
 
-def _call(job: Callable[[], Any]) -> Any:
-    return job()
-
-
 def _last_weights(mouse: Mouse, drawn: Weighed) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a mouse's draws (S,), and the weights that it has after its last trial by each of them (S, K)."""
     rng = mouse.random(AT_LAST)
     rows = resampled(drawn.weights, KEPT, rng)
-    filtered = mouse.likelihood.filter(mouse.coordinates.theta(drawn.u[rows]))
-    values, vectors = np.linalg.eigh(filtered.last_covariance)
+    mean, covariance = mouse.likelihood.last_belief(mouse.coordinates.theta(drawn.u[rows]))
+    values, vectors = np.linalg.eigh(covariance)
     away = np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(values.shape)
-    return rows, filtered.last_weights + np.einsum("skj,sj->sk", vectors, away)
+    return rows, mean + np.einsum("skj,sj->sk", vectors, away)
 
 
 def _draws(coordinates: Coordinates, found: Posterior, weights: list[tuple], rng: np.random.Generator) -> Draws:
@@ -88,9 +84,9 @@ def _draws(coordinates: Coordinates, found: Posterior, weights: list[tuple], rng
     theta = [coordinates.reported(one.u[rows]) for one, (rows, _) in zip(found.mice, weights, strict=True)]
     of_any = np.array(theta)[rng.integers(len(theta), size=KEPT), np.arange(KEPT)]
     if found.population is not None:
-        rows = np.arange(KEPT) * len(found.population.mean) // KEPT
+        populations = found.population.spread_over(KEPT)
         z = rng.standard_normal((KEPT, len(coordinates.columns)))
-        of_any = coordinates.reported(found.population.mean[rows] + found.population.sd[rows] * z)
+        of_any = coordinates.reported(populations.mean + populations.sd * z)
     parts = np.array(theta), np.array([last for _, last in weights]), of_any
     return Draws(*(part.astype(np.float32).astype(float) for part in parts))  # as they are kept
 

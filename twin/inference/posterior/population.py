@@ -45,6 +45,11 @@ class PopulationDraws(NamedTuple):
     mean: np.ndarray  # (S, F)
     sd: np.ndarray  # (S, F)
 
+    def spread_over(self, n: int) -> PopulationDraws:
+        """`n` of them, evenly."""
+        rows = np.arange(n) * len(self.mean) // n
+        return PopulationDraws(self.mean[rows], self.sd[rows])
+
     @property
     def centre(self) -> np.ndarray:
         """Expected mean (F,)."""
