@@ -158,8 +158,9 @@ class RecoveryStudy(CohortStudy):
 
         found = {name: fit for name, (fit, _) in fits.items()}
         choices = {name: fit.log_likelihood(trials) for name, fit in found.items()}
+        weights = weights_of(found, trials)
         models = {
-            name: recovery(fit, self.cohort, rollout, trials)
+            name: recovery(fit, self.cohort, rollout, trials, weights.get(name))
             | {"seconds": seconds, "warnings": warnings(fit, trials, choices[name])}
             for name, (fit, seconds) in fits.items()
         }
@@ -168,7 +169,7 @@ class RecoveryStudy(CohortStudy):
         of_mice = fitted_rows(found, scores, trials.mask.sum(axis=1))
         behaved["mice_table"] = with_fits(behaved["mice_table"], trials.ids, of_mice)
         results = RecoveryResults(**behaved, models=models, notes=notes, **self.head(folder))
-        return Done(results, partial(_page, folder.path, results, self.cohort, rollout, trials, found))
+        return Done(results, partial(_page, folder.path, results, self.cohort, rollout, trials, found, weights))
 
 
 def _first_weights(rollout: Rollout, trials: Trials) -> np.ndarray | None:
@@ -217,22 +218,22 @@ def _true_update(cohort: Cohort, rollout: Rollout) -> Callable[..., np.ndarray]:
     return update
 
 
-def _true_weights(rollout: Rollout, trials: Trials) -> np.ndarray:
-    """True weights before each trial, (M, T, K), NaN beyond a mouse's last one."""
-    weights = np.full_like(trials.x, np.nan)
-    weights[np.arange(weights.shape[1]) < trials.lengths[:, None]] = rollout.weights
-    return weights
-
-
 def _page(
-    folder: Path, results: RecoveryResults, cohort: Cohort, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]
+    folder: Path,
+    results: RecoveryResults,
+    cohort: Cohort,
+    rollout: Rollout,
+    trials: Trials,
+    fits: Mapping[str, Fit],
+    weights: Mapping[str, np.ndarray],
 ) -> None:
+    from twin.evaluation.recovery import true_weights
     from twin.report import page
     from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
     updates = {"true": _true_update(cohort, rollout), **updates_of_first_mouse(fits)}
-    shown = Shown(results.table(), rollout, trials, weights_of(fits, trials), _true_weights(rollout, trials), updates)
+    shown = Shown(results.table(), rollout, trials, weights, true_weights(rollout, trials), updates)
     sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", "")]
     if gaps := _remembering(results):
         sections.append(("Memory of past trials", _memory_text(gaps)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from agents.closed_form import as_mice
 from agents.rules import Rule
 from agents.theta import Layout
 from twin.data.trials import Trials
+from twin.engine import map_jobs
 from twin.inference.card import ClosedFormCard
 from twin.inference.closed_form.likelihood import MouseLikelihood
 from twin.inference.fit import Estimates, Fit, mixture
@@ -116,10 +118,12 @@ class RuleFit(Fit):
 
     def _weights(self, trials: Trials) -> np.ndarray:
         out = np.full(trials.x.shape, np.nan)
-        for m in range(len(out)):
-            if self.noise:
-                path = smooth_rule(trials, m, self.layout, self.theta[m]).path
-            else:
-                path = MouseLikelihood(trials, m, self.layout).run(self.theta[m])[0].real
+        for m, path in enumerate(map_jobs(partial(self._path, trials), range(len(out)))):
             out[m, : trials.lengths[m]] = path
         return out
+
+    def _path(self, trials: Trials, mouse: int) -> np.ndarray:
+        """Weights of one mouse before each trial (T, K)."""
+        if self.noise:
+            return smooth_rule(trials, mouse, self.layout, self.theta[mouse]).path
+        return MouseLikelihood(trials, mouse, self.layout).run(self.theta[mouse])[0]
