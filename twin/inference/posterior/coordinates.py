@@ -5,7 +5,10 @@ factors    asinh of a parameter that differs by factors between mice: like a log
            small, so that 0 is a place like others. A rate below 0 moves weights the wrong way, and is reported as 0.
 even       as that, of the size: noise of the weights enters as its square, so either sign is the same.
 fractions  arcsine of the root (Fisher's angle) of a parameter with two bounds, which makes the variance of a proportion even
-           and is smooth at a bound: a lapse of 0 is a place like others too.
+           and is smooth at a bound.
+small      a fraction of which a usual size is known (lapses), in units of that; rounded near its lower bound, beyond which it
+           comes back: a lapse of 0 is a place like others too. Mice whose lapses spread evenly look normal on this scale, on
+           that of the angle they do not (docs/measured/posterior.md).
 
 On these scales mice are drawn from a normal distribution for each parameter. Its mean has a normal prior around what is typical
 of mice (`agents.parameters.Parameter.typical`), its standard deviation a half-normal one (Gelman 2006, Bayesian Anal 1:515),
@@ -27,7 +30,8 @@ from agents.theta import Layout
 FACTORS_CENTRE = 3.0  # a typical value in units of the scale below which a parameter is as good as 0
 FACTORS_SPREAD, FACTORS_DIFFER = 2.0, 0.7  # natural logarithms, about: of the population's mean, and between mice
 FRACTIONS_SPREAD = 0.4  # radians
-TYPICAL_SPREAD = 0.6  # of the angle, where a typical value is known
+SMALL_SPREAD = 1.5  # typical values
+ROUNDED = 0.1  # typical values: how near its bound a small fraction is no longer straight
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Coordinate:
     """One free parameter: its scale and prior; the lower and upper bound are those within which values are reported."""
 
     name: str
-    kind: str  # plain, factors, even or fractions
-    scale: float  # of factors and even
+    kind: str  # plain, factors, even, fractions or small
+    scale: float  # of factors, even and small
     low: float
     high: float
     centre: float  # of the population's mean, as all that follow on the scale of the coordinate
@@ -49,6 +53,8 @@ class Coordinate:
             return self.low + (self.high - self.low) * np.sin(u) ** 2
         if self.kind == "plain":
             return u
+        if self.kind == "small":
+            return np.minimum(self.low + self.scale * (np.hypot(u, ROUNDED) - ROUNDED), self.high - 1e-6)
         factor = self.scale * np.sinh(np.clip(u, -30.0, 30.0))
         return self.low + np.abs(factor) if self.kind == "even" else factor
 
@@ -56,6 +62,8 @@ class Coordinate:
         """The coordinate of a value in natural units."""
         if self.kind == "fractions":
             return math.asin(math.sqrt((value - self.low) / (self.high - self.low)))
+        if self.kind == "small":
+            return math.sqrt(((value - self.low) / self.scale + ROUNDED) ** 2 - ROUNDED**2)
         return value if self.kind == "plain" else math.asinh((value - self.low) / self.scale)
 
 
@@ -63,10 +71,9 @@ def coordinate(name: str, parameter: Parameter, bounded: bool = False) -> Coordi
     """The coordinate of a parameter; `bounded` if its bounds were narrowed for a fit."""
     low, high, typical = parameter.low, parameter.high, parameter.typical
     if math.isfinite(low) and math.isfinite(high) and (bounded or not parameter.by_factors):
-        part = (typical - low) / (high - low) if typical > low else 0.5
-        centre = math.asin(math.sqrt(min(part, 1.0)))
-        spread = TYPICAL_SPREAD * centre if typical > low else FRACTIONS_SPREAD
-        return Coordinate(name, "fractions", 1.0, low, high, centre, spread, spread)
+        if low < typical < high:
+            return Coordinate(name, "small", typical - low, low, high, 1.0, SMALL_SPREAD, SMALL_SPREAD)
+        return Coordinate(name, "fractions", 1.0, low, high, math.pi / 4, FRACTIONS_SPREAD, FRACTIONS_SPREAD)
     if parameter.by_factors or math.isfinite(low):
         scale = (typical or parameter.default or 1.0) / FACTORS_CENTRE
         kind = "factors" if parameter.by_factors else "even"
