@@ -11,28 +11,21 @@ found from the rule's own `update` at a few points. The compiled kernels know no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.parameters import Parameter
 from agents.rules import Rule
 
-Parameters = Tensor | Sequence[Tensor]
 
-
-def base_rule_change(rule: Rule, parameters: Parameters, w: Any, x: Any, choice: Any, reward: Any, p: Any) -> Any:
-    """Change of the weights w (..., K) in a trial; x as w, the others (..., 1).
-
-    R parameters in natural units, (K,) or, where mice have their own, as w.
-    """
+def base_rule_change(rule: Rule, parameters: Tensor, w: Any, x: Any, choice: Any, reward: Any, p: Any) -> Any:
+    """Change of the weights w (..., K) in a trial; x as w, the others (..., 1), parameters (R, K) in natural units."""
     return rule.update(w, 0.0, 0.0, x, choice, reward, p, *parameters)[0] - w
 
 
-def base_rule_coefficients(rule: Rule, parameters: Parameters, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
+def base_rule_coefficients(rule: Rule, parameters: Tensor, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor:
     """The four numbers of every trial and weight, (..., 4, K); arguments as in `base_rule_change`."""
 
     def change(w: float, p: float) -> Tensor:
@@ -49,12 +42,7 @@ def base_rule_coefficients(rule: Rule, parameters: Parameters, x: Tensor, choice
 
 def natural(rule: Rule, free: Tensor) -> Tensor:
     """Parameters (R, K) in natural units, each within the bounds where learning is stable, from unconstrained ones."""
-    return torch.stack([natural_value(p, row) for p, row in zip(rule.parameters, free, strict=True)]) if len(free) else free
-
-
-def natural_value(parameter: Parameter, free: Tensor) -> Tensor:
-    """One of them, of any shape."""
-    low, high = parameter.steady.low, parameter.steady.high
+    low, high = (free.new_tensor([getattr(p.steady, end) for p in rule.parameters])[:, None] for end in ("low", "high"))
     return low + (high - low) * torch.sigmoid(free)
 
 

@@ -9,7 +9,6 @@ gradient form it is the features, as in the gradient of a GLM's log-likelihood. 
 Mice may differ under one network: each has parameters of its own, which its state carries (`NeuralState.own`):
 
     scale              factor of all that changes its weight, so 1 is the mouse like the network itself
-    of the base rule   what does not scale with its changes: the baseline, but neither rates nor forgetting
     embedding_1, ...   numbers that the network sees as inputs, if `settings.embedding` asks for some
 
 A rule has the `init` and `learn` of every agent. How to differentiate through many trials is decided elsewhere
@@ -30,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.features import OF_ONE_SIDE, feature_codes
-from agents.neural.base_rule import base_rule_change, base_rule_coefficients, natural, natural_value, unconstrained
+from agents.neural.base_rule import base_rule_change, base_rule_coefficients, natural, unconstrained
 from agents.neural.settings import Mirror, NetworkSettings
 from agents.parameters import Parameter
 from agents.rules import RULES, Rule
@@ -41,6 +40,7 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.sil
 SCALE = Parameter(
     "scale", 1.0, 0.0, math.inf, "factor", "of all changes of the mouse's weight", True, typical=1.0, by_factors=True
 )
+EMBEDDING = Parameter("embedding", 0.0, -math.inf, math.inf, "-", "what the network sees of the mouse")
 UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
 DRAWING = threading.Lock()  # torch draws first parameters from one global generator, and rules are built on several threads
 
@@ -114,57 +114,30 @@ class NeuralRule(nn.Module):
         return natural(self.base_rule, self.free_base_parameters)
 
     @property
-    def own_of_base_rule(self) -> tuple[int, ...]:
-        """Which parameters of the base rule mice have for themselves: those that do not scale with its changes."""
-        return tuple(i for i, p in enumerate(self.base_rule.parameters) if not p.by_factors)
-
-    @property
     def own_parameters(self) -> tuple[Parameter, ...]:
         """The R parameters that every mouse may have for itself."""
-        of_base_rule = [replace(self.base_rule.parameters[i], per_weight=True) for i in self.own_of_base_rule]
         numbers = range(1, self.settings.embedding + 1)
-        embedding = [
-            Parameter(f"embedding_{i}", 0.0, -math.inf, math.inf, "-", "what the network sees of the mouse") for i in numbers
-        ]
-        return (SCALE, *of_base_rule, *embedding)
+        return (SCALE, *(replace(EMBEDDING, name=f"embedding_{i}") for i in numbers))
 
     @property
     def own_coordinates(self) -> tuple[str, ...]:
         """Names of the F coordinates of a mouse, in order; 0 is the mouse like the rule itself.
 
-        `scale` is the logarithm of its scale, `scale.stimulus` and so on what is added for single weights. Of the base rule's
-        parameters they are differences of unconstrained values, the same at all weights. Then comes the embedding.
+        `scale` is the logarithm of its scale, `scale.stimulus` and so on what is added for single weights.
         """
-        of_base_rule = [self.base_rule.parameters[i].name for i in self.own_of_base_rule]
-        embedding = [f"embedding_{i}" for i in range(1, self.settings.embedding + 1)]
-        return ("scale", *(f"scale.{f}" for f in self.features), *of_base_rule, *embedding)
+        return ("scale", *(f"scale.{f}" for f in self.features), *(p.name for p in self.own_parameters[1:]))
 
     def own(self, u: Tensor) -> Tensor:
-        """Own parameters (M, R, K) at coordinates u (M, F)."""
+        """Own parameters (M, R, K), in natural units, at coordinates u (M, F)."""
         k = len(self.features)
-        log_scale = u[:, :1] + u[:, 1 : 1 + k]
-        rest = u[:, 1 + k :, None].unbind(1)
-        of_base_rule = [
-            natural_value(self.base_rule.parameters[i], self.free_base_parameters[i] + difference)
-            for i, difference in zip(self.own_of_base_rule, rest, strict=False)
-        ]
-        embedding = [e.expand(-1, k) for e in rest[len(of_base_rule) :]]
-        return torch.stack([log_scale.exp(), *of_base_rule, *embedding], dim=1)
-
-    def _of_base_rule(self, own: Tensor | None) -> Any:
-        """Parameters of the base rule, R of shape (K,), or (M, K) where mice have their own."""
-        parameters = list(self.base_parameters)
-        if own is not None:
-            for place, i in enumerate(self.own_of_base_rule, start=1):
-                parameters[i] = own[:, place]
-        return parameters
+        scale = (u[:, :1] + u[:, 1 : 1 + k]).exp()
+        return torch.cat([scale[:, None], u[:, 1 + k :, None].expand(-1, -1, k)], dim=1)
 
     def base_rule_coefficients(self, x: Tensor, choice: Tensor, reward: Tensor, own: Tensor | None = None) -> Tensor | None:
         """The base rule on recorded trials as `agents.neural.base_rule` writes it, (M, T, 4, K); None if it is static."""
         if not self.base_rule.parameters:
             return None
-        parameters = [p[:, None] if p.ndim == 2 else p for p in self._of_base_rule(own)]
-        found = base_rule_coefficients(self.base_rule, parameters, x, choice, reward)
+        found = base_rule_coefficients(self.base_rule, self.base_parameters, x, choice, reward)
         return found if own is None else found * own[:, 0, None, None]
 
     @property
@@ -208,7 +181,7 @@ class NeuralRule(nn.Module):
         memory = torch.where(learns > 0, hidden, state.hidden)
         change = self.scale * output * gate
         if self.base_rule.parameters:
-            base = base_rule_change(self.base_rule, self._of_base_rule(own), state.weights, x, choice, reward, p_right)
+            base = base_rule_change(self.base_rule, self.base_parameters, state.weights, x, choice, reward, p_right)
             change = change + base
         if own is not None:
             change = own[:, 0] * change

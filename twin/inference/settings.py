@@ -51,9 +51,7 @@ class TrainSettings(Table):
         ge=1,
         description="epochs without a better held-out score that end training; default: a quarter of all, 25 at least",
     )
-    individual: bool | None = Field(
-        None, description="mice have parameters of their own under one network; default: where there are several"
-    )
+    individual: bool = Field(False, description="mice have parameters of their own under one network, as of one population")
     lapses: bool = Field(False, description="mice also lapse, each at rates of its own: fit those too")
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
     strategy: StrategyName = Field("auto", description="how to differentiate; auto: fused where that can be, else loop")

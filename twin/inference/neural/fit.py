@@ -50,7 +50,7 @@ def fit_neural(
 
     `known` (M, K) are used with initial = "known". Member i trains with seed + i; its restarts differ in their first network.
     """
-    settings = settings.model_copy(update={"individual": _individual(name, len(trials.ids), settings)})
+    _check_individual(name, len(trials.ids), settings)
     first = _initial_weights(trials, settings.initial, known)
     rounds = ROUNDS + (first is None) if settings.noise else 1
     total = settings.passes(len(trials.ids)) * rounds * settings.members * settings.restarts
@@ -67,26 +67,23 @@ def fit_neural(
     return join(name, [min(restarts, key=lambda t: t.score) for restarts in each], trials, settings)
 
 
-def _individual(name: str, mice: int, settings: NeuralFitSettings) -> bool:
-    """Do mice have something of their own beside initial weights? Raises ValueError where they cannot."""
-    asked = settings.individual
+def _check_individual(name: str, mice: int, settings: NeuralFitSettings) -> None:
+    """Raise ValueError for what is asked of single mice and cannot be."""
     embedding = getattr(settings, "embedding", 0)
-    if embedding and mice < 2:
-        raise ValueError(f"embedding = {embedding}: there is one mouse, and it tells nothing of how mice differ; leave it out")
-    if not NEURAL_RULES[name].individual:
-        if asked or settings.lapses:
-            raise ValueError(f"{name}: its mice have nothing of their own; leave out individual and lapses")
-        return False
-    if settings.members > 1:
-        if asked or settings.lapses or embedding:
+    if not settings.individual:
+        if settings.lapses or embedding:
             raise ValueError(
-                f"members = {settings.members}: members would not agree on what is a mouse's own; "
-                f"expected members = 1, or individual = false without lapses and embedding"
+                "individual = false: lapses and embedding are a mouse's own; leave them out, or set individual = true"
             )
-        return False
-    if asked is False and (settings.lapses or embedding):
-        raise ValueError("individual = false: lapses and embedding are what is a mouse's own; leave them out")
-    return mice > 1 or settings.lapses if asked is None else asked
+        return
+    if not NEURAL_RULES[name].individual:
+        raise ValueError(f"individual = true: mice of a {name} have nothing of their own; leave it out")
+    if settings.members > 1:
+        raise ValueError(
+            f"members = {settings.members}: members would not agree on what is a mouse's own; expected members = 1"
+        )
+    if mice < 2:
+        raise ValueError("individual = true: there is one mouse, and it tells nothing of how mice differ; leave it out")
 
 
 def train_one(

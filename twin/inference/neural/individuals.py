@@ -8,7 +8,7 @@ of Fisher. Given the coordinates, the population follows by EM with Laplace's ap
 of (u - mean)^2 plus what the mouse leaves open. Mice that are alike so lose what they have of their own, and cost nothing. The
 network is trained by gradients between such rounds, its mice as they were last found (`trainer`).
 
-Scales, base rule's parameters and embedding have mean 0 over the population: what mice share is the network's. The embedding is
+Scales and embedding have mean 0 over the population: what mice share is the network's. The embedding is
 standard normal, which is what penalises its use. Initial weights that are fitted have no population, for a network may only be
 as good as where it starts from; those of a new mouse come from one (`adapt`).
 
@@ -17,7 +17,7 @@ Reference. Mixed effects of a network shared by subjects: Laplace EM as in Linds
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class Individuals:
     u: Tensor  # (M, F)
     mean: Tensor  # (F,)
     sd: Tensor  # (F,)
-    open: Tensor  # (M, F) standard deviation that a mouse's own choices and the population leave
+    uncertainty: Tensor  # (M, F) standard deviation of what a mouse's choices and its population leave open
 
     @classmethod
     def unknown(cls, own: tuple[str, ...], lapses: bool, mice: int) -> Individuals:
@@ -53,6 +53,16 @@ class Individuals:
         mean = torch.tensor([LAPSE_LOGIT if name.startswith("lapse") else 0.0 for name in names])
         sd = torch.tensor([1.0 if name.startswith("embedding") else START_SD for name in names])
         return cls(names, mean.repeat(mice, 1), mean, sd, sd.repeat(mice, 1))
+
+    @classmethod
+    def of(cls, names: Sequence[str], **parts: np.ndarray) -> Individuals:
+        """As it was kept."""
+        return cls(tuple(names), **{name: torch.as_tensor(part, dtype=torch.float32) for name, part in parts.items()})
+
+    def kept(self) -> dict[str, Any]:
+        """All of it as numbers."""
+        parts = {name: getattr(self, name).numpy().astype(float) for name in ("u", "mean", "sd", "uncertainty")}
+        return {"names": self.names} | parts
 
     @property
     def n_own(self) -> int:
@@ -76,7 +86,7 @@ class Individuals:
 
     def of_mice(self, mice: Any) -> Individuals:
         """Some of the mice."""
-        return replace(self, u=self.u[mice], open=self.open[mice])
+        return replace(self, u=self.u[mice], uncertainty=self.uncertainty[mice])
 
 
 class Slopes(NamedTuple):
@@ -122,7 +132,7 @@ class _Climb:
                 break
         return self._apart(mice, weights, v)
 
-    def left_open(self, mice: Individuals, weights: Tensor) -> Tensor:
+    def uncertainty(self, mice: Individuals, weights: Tensor) -> Tensor:
         """Standard deviations (M, F) of the coordinates, initial weights allowed for."""
         _, _, sd = self._joined(mice, weights)
         precision = self._slopes(mice, weights).information + torch.diag(sd**-2 + 1e-6)
@@ -187,7 +197,7 @@ def settle(
     with torch.no_grad():
         for _ in range(rounds):
             mice, weights = climb.step(mice, weights)
-            mice = population(replace(mice, open=climb.left_open(mice, weights).to(mice.u.dtype)))
+            mice = population(replace(mice, uncertainty=climb.uncertainty(mice, weights).to(mice.u.dtype)))
     return mice, weights
 
 
@@ -196,32 +206,5 @@ def population(mice: Individuals) -> Individuals:
     lapse = torch.tensor([name.startswith("lapse") for name in mice.names])
     embedding = torch.tensor([name.startswith("embedding") for name in mice.names])
     mean = torch.where(lapse, mice.u.mean(0), mice.mean)
-    sd = ((mice.u - mean) ** 2 + mice.open**2).mean(0).sqrt().clamp(min=LEAST_SD)
+    sd = ((mice.u - mean) ** 2 + mice.uncertainty**2).mean(0).sqrt().clamp(min=LEAST_SD)
     return replace(mice, mean=mean, sd=torch.where(embedding, 1.0, sd))
-
-
-def adapt(
-    predict: Predict, choice: Tensor, counts: Tensor, mice: Individuals, start: tuple[Tensor, Tensor], steps: int = 12
-) -> tuple[Individuals, Tensor]:
-    """New mice by their choices, under a network and a population that stay: from the population's mean on.
-
-    `start`: mean and standard deviation (K,) of initial weights over the population.
-    """
-    climb = _Climb(predict, choice, counts, start)
-    weights = start[0].repeat(len(choice), 1)
-    with torch.no_grad():
-        for _ in range(steps):
-            mice, weights = climb.step(mice, weights)
-        mice = replace(mice, open=climb.left_open(mice, weights).to(mice.u.dtype))
-    return mice, weights
-
-
-def of_population(known: Individuals, mice: int) -> Individuals:
-    """So many mice of whom nothing but their population is known."""
-    return replace(known, u=known.mean.repeat(mice, 1), open=known.sd.repeat(mice, 1))
-
-
-def spread_of(weights: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (K,) of initial weights (M, K) over mice."""
-    own = torch.as_tensor(weights, dtype=torch.float32)
-    return own.mean(0), own.std(0, unbiased=len(own) > 1).clamp(min=0.1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from agents.neural.ensemble import Ensemble
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
-from twin.inference.card_schema import TENSORS, NeuralCard, NoiseCard, TrainingCard
+from twin.inference.card_schema import TENSORS, IndividualsCard, NeuralCard, NoiseCard, TrainingCard
 from twin.inference.fit import Estimates, Fit, single_update
 from twin.inference.known_rule import KnownRule
 from twin.inference.network_file import encoded
@@ -68,10 +68,10 @@ class NeuralFit(Fit):
         return self.rule.own(self.individuals.own).detach()
 
     def parameters(self) -> dict[str, Estimates]:
-        """What is the mice's own: scales and the base rule's parameters by weight, embedding, lapses; empty if nothing is."""
+        """What is the mice's own: scales by weight, embedding, lapses; empty if nothing is."""
         if self.individuals is None:
             return {}
-        away = 1.96 * self.individuals.open
+        away = 1.96 * self.individuals.uncertainty
         at = [self._values(replace(self.individuals, u=self.individuals.u + d)) for d in (0.0, -away, away)]
         return {name: Estimates(at[0][name], np.stack([at[1][name], at[2][name]], axis=1)) for name in at[0]}
 
@@ -80,7 +80,7 @@ class NeuralFit(Fit):
         assert isinstance(self.rule, NeuralRule)
         with torch.no_grad():
             own = self.rule.own(mice.own).numpy().astype(float)
-        values = {}
+        values: dict[str, np.ndarray] = {}
         for i, p in enumerate(self.rule.own_parameters):
             names = [f"{p.name}.{f}" for f in self.features] if p.per_weight else [p.name]
             values |= {name: own[:, i, k] for k, name in enumerate(names)}
@@ -112,6 +112,7 @@ class NeuralFit(Fit):
             initial_weights=self.initial_weights,
             training=tuple(training),
             noise=NoiseCard(**self.noise._asdict()) if self.noise else None,
+            individuals=None if self.individuals is None else IndividualsCard(**self.individuals.kept()),
             **about,
         )
 

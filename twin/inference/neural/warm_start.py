@@ -24,7 +24,8 @@ STEPS = 100  # of L-BFGS, at most
 def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor, mice: Individuals | None = None) -> None:
     """Give the base rule's parameters, and initial weights (M, K) that require a gradient, the most likely values, in place.
 
-    `counts` (M, T) tells which trials count; what is the mice's own stays as it is. Nothing happens to a rule whose base rule has no parameters.
+    `counts` (M, T) tells which trials count; what is the mice's own stays.
+    Nothing happens to a rule whose base rule has no parameters.
     """
     if not model.base_rule.parameters:
         return
@@ -58,17 +59,14 @@ def center(model: Any, mice: Individuals) -> Individuals:
     if not model.base_rule.parameters:
         return mice
     k = len(model.features)
-    common = mice.own.mean(0).double()
+    common = mice.u.mean(0).double()
     values = natural(model.base_rule, model.free_base_parameters.data.double())
     for i, parameter in enumerate(model.base_rule.parameters):
         if parameter.by_factors:
             values[i] *= (common[0] + common[1 : 1 + k]).exp()
-    free = torch.as_tensor(unconstrained(model.base_rule, values.numpy()))
-    for place, i in enumerate(model.own_of_base_rule, start=1 + k):
-        free[i] += common[place]
-    model.free_base_parameters.data.copy_(free)
+    model.free_base_parameters.data.copy_(torch.as_tensor(unconstrained(model.base_rule, values.numpy())))
     moved = torch.zeros_like(mice.mean)
-    moved[: 1 + k + len(model.own_of_base_rule)] = common[: 1 + k + len(model.own_of_base_rule)]
+    moved[: 1 + k] = common[: 1 + k]
     return replace(mice, u=mice.u - moved)
 
 
@@ -77,4 +75,3 @@ def base_rule_alone(model: Any) -> DNNRule:
     alone = DNNRule(model.features, NetworkSettings(base_rule=model.settings.base_rule, hidden=1, layers=1, mirror=False))
     alone.free_base_parameters.data.copy_(model.free_base_parameters.data)
     return alone
-
