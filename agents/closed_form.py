@@ -180,6 +180,8 @@ class BatchRule:
 def as_mice(rule: Any, rule_parameters: Any, initial_weights: Any) -> Any:
     """M mice of a rule of either kind, with `init` and `learn`.
 
-    initial_weights (M, K); rule_parameters (M, K, R) are those of a closed-form rule, a neural rule has its own.
+    initial_weights (M, K); rule_parameters (M, K, R) are those of a closed-form rule, or in which mice differ under a network.
     """
-    return BatchRule(rule, rule_parameters, initial_weights) if isinstance(rule, Rule) else rule.as_mice(initial_weights)
+    if isinstance(rule, Rule):
+        return BatchRule(rule, rule_parameters, initial_weights)
+    return rule.as_mice(initial_weights, rule_parameters if rule_parameters.shape[-1] else None)

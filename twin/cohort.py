@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -93,9 +92,8 @@ class Cohort(Table):
 
     @property
     def layout(self) -> Layout:
-        """The columns of theta; those of a neural rule are the traits alone, as for the static rule."""
-        rule = self.known_rule.closed_form or replace(RULES["static"], name=self.rule)
-        return Layout(rule, self.features)
+        """The columns of theta; those of a neural rule are what its mice have of their own, and the traits."""
+        return Layout(self.known_rule.with_columns(self.rule), self.features)
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""

@@ -76,8 +76,13 @@ class Ensemble(nn.Module):
         bias = torch.stack([s * b for s, (_, b) in zip(share, columns[-1], strict=True)]).sum(0)
         return Network(gru, [*layers, (weight, bias)], self.scale)
 
-    def as_mice(self, initial_weights: np.ndarray) -> NeuralMice:
-        """This rule as an agent of the stepped driver, from initial weights (M, K)."""
+    def as_mice(self, initial_weights: np.ndarray, own: np.ndarray | None = None) -> NeuralMice:
+        """This rule as an agent of the stepped driver, from initial weights (M, K).
+
+        Raises ValueError if mice have parameters of their own, which members do not share.
+        """
+        if own is not None:
+            raise ValueError("an ensemble has no parameters of single mice; fit members = 1, or individual = false")
         return NeuralMice(self, initial_weights)
 
 

@@ -24,7 +24,7 @@ from agents.features import feature_codes, fill_features, remember
 from agents.neural.base_rule import base_rule_change, unconstrained
 from agents.neural.models.rnnglm import RNNRule
 from agents.neural.rule import policy
-from agents.neural.settings import NetworkSettings, RandomNetwork
+from agents.neural.settings import NetworkForm, NetworkSettings, RandomNetwork
 from agents.rules import Rule
 from agents.theta import Layout
 from envs.names import suggest
@@ -46,7 +46,7 @@ class Reference(NamedTuple):
 
 def random_rule(network: RandomNetwork, features: Sequence[str]) -> RNNRule:
     """The rule of a seed. Raises ValueError if mice learn under none of its draws, or for wrong parameters."""
-    settings = NetworkSettings(**{k: getattr(network, k) for k in NetworkSettings.model_fields if k != "initial_scale"})
+    settings = NetworkSettings(**{k: getattr(network, k) for k in NetworkForm.model_fields})
     rule = RNNRule(features, settings).double().eval()
     draw = np.random.default_rng(network.seed)
     parameters = base_parameters(rule.base_rule, features, network.parameters)

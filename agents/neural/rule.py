@@ -6,14 +6,21 @@ as the DNNGLM and RNNGLM of Liu, Geadah & Pillow 2025, arXiv 2509.04661, do. The
 gradient form it is the features, as in the gradient of a GLM's log-likelihood. With mirror symmetry the network's output is
 1/2 (net(z) + signs * net(mirrored z)), so that mirroring stimulus, choice and bias mirrors the update exactly.
 
+Mice may differ under one network: each has parameters of its own, which its state carries (`NeuralState.own`):
+
+    scale              factor of all that changes its weight, so 1 is the mouse like the network itself
+    embedding_1, ...   numbers that the network sees as inputs, if `settings.embedding` asks for some
+
 A rule has the `init` and `learn` of every agent. How to differentiate through many trials is decided elsewhere
 (`twin.inference.neural.unroll`).
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -24,11 +31,16 @@ from torch import Tensor, nn
 from agents.features import OF_ONE_SIDE, feature_codes
 from agents.neural.base_rule import base_rule_change, base_rule_coefficients, natural, unconstrained
 from agents.neural.settings import Mirror, NetworkSettings
+from agents.parameters import Parameter
 from agents.rules import RULES, Rule
 
 Output = Literal["change", "readout"]
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": nn.functional.silu}
+SCALE = Parameter(
+    "scale", 1.0, 0.0, math.inf, "factor", "of all changes of the mouse's weight", True, typical=1.0, by_factors=True
+)
+EMBEDDING = Parameter("embedding", 0.0, -math.inf, math.inf, "-", "what the network sees of the mouse")
 UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
 DRAWING = threading.Lock()  # torch draws first parameters from one global generator, and rules are built on several threads
 
@@ -38,6 +50,7 @@ class NeuralState(NamedTuple):
 
     weights: Tensor  # (M, K)
     hidden: Tensor  # (views, M, H) memory of the trials as they were and of their mirror image; H = 0 without a memory
+    own: Tensor | None = None  # (M, R, K) parameters of each mouse, natural units; None: all are like the rule itself
 
 
 class Network(NamedTuple):
@@ -45,7 +58,8 @@ class Network(NamedTuple):
 
     gru: tuple[Tensor, Tensor, Tensor, Tensor] | None  # weight_ih, weight_hh, bias_ih, bias_hh of a torch.nn.GRUCell
     layers: Sequence[tuple[Tensor, Tensor]]  # weight and bias of each, the readout last
-    scale: Tensor  # (K,)
+    scale: Tensor  # (K,), or (M, K) if every mouse has its own
+    own_bias: Tensor | None = None  # (M, H), or (M, 3H) of a GRU: what each mouse adds to the bias of the first layer
 
 
 class NeuralRule(nn.Module):
@@ -57,6 +71,7 @@ class NeuralRule(nn.Module):
     name: ClassVar[str]
     settings_type: ClassVar[type[Any]] = NetworkSettings
     fused: ClassVar[Output | None] = "change"  # what compiled kernels compute: changes of the weights, a readout, or nothing
+    individual: ClassVar[bool] = True  # may mice have parameters of their own?
 
     def __init__(self, features: Sequence[str], settings: NetworkSettings | None = None, seed: int = 0) -> None:
         super().__init__()
@@ -73,7 +88,7 @@ class NeuralRule(nn.Module):
 
     def _build(self, k: int) -> None:
         s = self.settings
-        widths = [self._build_memory(k + self.n_inputs + s.probability), *[s.hidden] * s.layers]
+        widths = [self._build_memory(k + self.n_inputs + s.probability + s.embedding), *[s.hidden] * s.layers]
         self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.readout = nn.Linear(s.hidden, k)
         self.scale = nn.Parameter(torch.full((k,), s.initial_scale))
@@ -98,11 +113,32 @@ class NeuralRule(nn.Module):
         """Parameters of the base rule, (R, K) in natural units."""
         return natural(self.base_rule, self.free_base_parameters)
 
-    def base_rule_coefficients(self, x: Tensor, choice: Tensor, reward: Tensor) -> Tensor | None:
+    @property
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        """The R parameters that every mouse may have for itself."""
+        numbers = range(1, self.settings.embedding + 1)
+        return (SCALE, *(replace(EMBEDDING, name=f"embedding_{i}") for i in numbers))
+
+    @property
+    def own_coordinates(self) -> tuple[str, ...]:
+        """Names of the F coordinates of a mouse, in order; 0 is the mouse like the rule itself.
+
+        `scale` is the logarithm of its scale, `scale.stimulus` and so on what is added for single weights.
+        """
+        return ("scale", *(f"scale.{f}" for f in self.features), *(p.name for p in self.own_parameters[1:]))
+
+    def own(self, u: Tensor) -> Tensor:
+        """Own parameters (M, R, K), in natural units, at coordinates u (M, F)."""
+        k = len(self.features)
+        scale = (u[:, :1] + u[:, 1 : 1 + k]).exp()
+        return torch.cat([scale[:, None], u[:, 1 + k :, None].expand(-1, -1, k)], dim=1)
+
+    def base_rule_coefficients(self, x: Tensor, choice: Tensor, reward: Tensor, own: Tensor | None = None) -> Tensor | None:
         """The base rule on recorded trials as `agents.neural.base_rule` writes it, (M, T, 4, K); None if it is static."""
         if not self.base_rule.parameters:
             return None
-        return base_rule_coefficients(self.base_rule, self.base_parameters, x, choice, reward)
+        found = base_rule_coefficients(self.base_rule, self.base_parameters, x, choice, reward)
+        return found if own is None else found * own[:, 0, None, None]
 
     @property
     def n_inputs(self) -> int:
@@ -139,6 +175,7 @@ class NeuralRule(nn.Module):
     def learn(self, state: NeuralState, x: Tensor, choice: Tensor, reward: Tensor, p_right: Tensor) -> NeuralState:
         """State after a trial: x (M, K), choice (-1: no choice, no learning), reward and p_right (M, 1), by `policy`."""
         learns = (choice >= 0).to(x.dtype)
+        own = state.own
         output, hidden = self._output(state, self.inputs(x, choice, reward), p_right)
         gate = x if self.settings.gradient_form else 1.0
         memory = torch.where(learns > 0, hidden, state.hidden)
@@ -146,19 +183,28 @@ class NeuralRule(nn.Module):
         if self.base_rule.parameters:
             base = base_rule_change(self.base_rule, self.base_parameters, state.weights, x, choice, reward, p_right)
             change = change + base
-        return NeuralState(state.weights + learns * change, memory)
+        if own is not None:
+            change = own[:, 0] * change
+        return NeuralState(state.weights + learns * change, memory, own)
 
     def _output(self, state: NeuralState, inputs: Tensor, p_right: Tensor) -> tuple[Tensor, Tensor]:
         """The network's output (M, K), the mean over its views, and the new memories (views, M, H)."""
         probability = [2.0 * p_right - 1.0] if self.settings.probability else []
-        z = torch.cat([state.weights, inputs, *probability], dim=-1)
+        z = torch.cat([state.weights, inputs, *probability, *self._embedding(state)], dim=-1)
         mirror = self.mirror
         if mirror is None:
             outputs, hidden = self._views(z[None], state.hidden)
             return outputs[0], hidden
-        signs = z.new_tensor([*mirror.weights, *mirror.inputs, *[-1.0] * len(probability)])
+        signs = z.new_tensor([*mirror.weights, *mirror.inputs, *[-1.0] * len(probability), *[1.0] * self.settings.embedding])
         outputs, hidden = self._views(torch.stack([z, z * signs]), state.hidden)
         return 0.5 * (outputs[0] + z.new_tensor(mirror.output) * outputs[1]), hidden
+
+    def _embedding(self, state: NeuralState) -> list[Tensor]:
+        """What the network sees of the mice themselves, (M, D); nothing of a rule that sees none."""
+        d = self.settings.embedding
+        if not d:
+            return []
+        return [state.weights.new_zeros(len(state.weights), d) if state.own is None else state.own[:, -d:, 0]]
 
     def _views(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (views, M, K) and new memories (views, M, H) for the network's whole input z (views, M, Z)."""
@@ -177,21 +223,35 @@ class NeuralRule(nn.Module):
         """Everything of recorded trials (M, T, ...) that the network sees, (M, T, U'), and its signs under mirroring."""
         return self.inputs(x, choice, reward), self.mirror
 
-    def network(self) -> Network:
-        """Its network for the compiled kernels."""
-        return Network(None, [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)], self.scale)
+    def network(self, own: Tensor | None = None) -> Network:
+        """Its network for the compiled kernels, of mice with parameters (M, R, K) of their own.
 
-    def as_mice(self, initial_weights: np.ndarray) -> NeuralMice:
-        """This rule as an agent of the stepped driver, from initial weights (M, K)."""
-        return NeuralMice(self, initial_weights)
+        A mouse's embedding, the same in all trials, is there part of the bias of the first layer.
+        """
+        layers = [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)]
+        scale = self.scale if own is None else self.scale * own[:, 0]
+        weight, own_bias = self._without_embedding(layers[0][0], own)
+        return Network(None, [(weight, layers[0][1]), *layers[1:]], scale, own_bias)
+
+    def _without_embedding(self, weight: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Weights of the first layer but for those of the embedding, and what that adds to the bias of every mouse."""
+        d = self.settings.embedding
+        if not d:
+            return weight, None
+        return weight[:, :-d], None if own is None else own[:, -d:, 0] @ weight[:, -d:].T
+
+    def as_mice(self, initial_weights: np.ndarray, own: np.ndarray | None = None) -> NeuralMice:
+        """This rule as an agent of the stepped driver, from initial weights (M, K), with own parameters (M, K, R) or none."""
+        return NeuralMice(self, initial_weights, own)
 
 
 class NeuralMice:
     """A fitted neural rule over M mice, numpy in and out, without gradients."""
 
-    def __init__(self, rule: Any, initial_weights: np.ndarray) -> None:
+    def __init__(self, rule: Any, initial_weights: np.ndarray, own: np.ndarray | None = None) -> None:
         self._rule = rule
         self._initial = torch.as_tensor(initial_weights).to(rule.scale.dtype)
+        self._own = None if own is None else torch.as_tensor(own).to(rule.scale.dtype).mT
 
     def init(self, n_mice: int) -> NeuralState:
         """State before the first trial."""
@@ -208,7 +268,8 @@ class NeuralMice:
         with torch.no_grad():
             weights = torch.as_tensor(state.weights).to(kind)
             trial = [torch.as_tensor(a).to(kind) for a in (x, choice, reward)]
-            return self._rule.learn(state._replace(weights=weights), *trial, policy(weights, trial[0]))
+            after = self._rule.learn(state._replace(weights=weights, own=self._own), *trial, policy(weights, trial[0]))
+            return NeuralState(after.weights, after.hidden)  # what is a mouse's own stays here
 
     def remembered(self, state: NeuralState) -> dict[str, np.ndarray]:
         """What the rule carries beside the weights: its memory with the mice first, (M, views, H)."""

@@ -44,6 +44,7 @@ class NetworkSettings(NetworkForm):
     """Size and form of a neural rule that is fitted."""
 
     initial_scale: float = Field(0.05, gt=0, description="initial scale of the output, one per weight, then learned")
+    embedding: int = Field(0, ge=0, le=8, description="numbers that the network sees of each mouse, which are fitted too")
 
 
 class RandomNetwork(NetworkForm):

@@ -144,7 +144,7 @@ def _of_mice(state: Any, mice: np.ndarray) -> Any:
     """The state of some mice; in each of its arrays they are the last axis but one."""
     if not isinstance(state, tuple):
         return state[..., mice, :]
-    parts = [_of_mice(part, mice) for part in state]
+    parts: list[Any] = [None if part is None else _of_mice(part, mice) for part in state]
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 

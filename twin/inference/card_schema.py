@@ -21,6 +21,7 @@ from twin.inference.settings import NeuralFitSettings, RuleSettings
 
 if TYPE_CHECKING:
     from twin.inference.closed_form.rule_fit import RuleFit
+    from twin.inference.neural.individuals import Individuals
     from twin.inference.neural.neural_fit import NeuralFit
 
 CARD, TENSORS = "card.json", "model.safetensors"
@@ -189,6 +190,16 @@ class NoiseCard(_Table):
     day: Array
 
 
+class IndividualsCard(_Table):
+    """What is the mice's own under one network, as `twin.inference.neural.individuals` has it."""
+
+    names: tuple[str, ...]  # of the F coordinates
+    u: Array  # (M, F)
+    mean: Array  # (F,) of the population
+    sd: Array  # (F,)
+    uncertainty: Array  # (M, F) standard deviation of what is left open of a mouse
+
+
 class NeuralCard(_Card):
     """A neural rule (the network, or an ensemble of them) and the initial weights of M mice."""
 
@@ -198,6 +209,7 @@ class NeuralCard(_Card):
     initial_weights: Array  # (M, K)
     training: tuple[TrainingCard, ...]
     noise: NoiseCard | None
+    individuals: IndividualsCard | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -214,6 +226,11 @@ class NeuralCard(_Card):
         if self.noise:
             for name in ("trial", "day"):
                 self.noise._expect(name, len(self.features))
+        if self.individuals:
+            mice, coordinates = len(self.mice), len(self.individuals.names)
+            for name, shape in (("u", (mice, coordinates)), ("mean", (coordinates,)), ("sd", (coordinates,))):
+                self.individuals._expect(name, *shape)
+            self.individuals._expect("uncertainty", mice, coordinates)
         return self
 
     @model_validator(mode="after")
@@ -225,6 +242,9 @@ class NeuralCard(_Card):
         if self.noise:
             for name in ("trial", "day"):
                 self.noise._expect_finite(name, least=0)
+        if self.individuals:
+            for name, least in (("u", -np.inf), ("mean", -np.inf), ("sd", 0.0), ("uncertainty", 0.0)):
+                self.individuals._expect_finite(name, least)
         return self
 
     def restore(self, folder: Path) -> NeuralFit:
@@ -236,7 +256,21 @@ class NeuralCard(_Card):
         histories = tuple(History(t.train.tolist(), t.held_out.tolist(), t.best) for t in self.training)
         noise = Noise(self.noise.trial, self.noise.day) if self.noise else None
         rule, weights = self._rule(folder), self.initial_weights
-        return NeuralFit(rule, weights, self.mice, self.model, histories, self.settings, noise, self.data_hash)
+        mice = self._individuals(folder, rule)
+        return NeuralFit(rule, weights, self.mice, self.model, histories, self.settings, noise, self.data_hash, mice)
+
+    def _individuals(self, folder: Path, rule: Any) -> Individuals | None:
+        from twin.inference.neural.individuals import Individuals
+
+        if self.individuals is None:
+            return None
+        found = Individuals.of(**self.individuals.model_dump())
+        expected = () if self.members > 1 else rule.own_coordinates
+        if found.names[: found.n_own] != expected:
+            raise ValueError(
+                f"{folder / CARD}: individuals.names are {list(found.names)}; expected {list(expected)}, then lapses"
+            )
+        return found
 
     def _rule(self, folder: Path) -> Any:
         from agents.neural.registry import NEURAL_RULES

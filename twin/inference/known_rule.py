@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.rules import Rule
+from agents.parameters import Parameter
+from agents.rules import RULES, Rule
 from twin.data.content import hash_bytes
 from twin.inference.card import CARD, load_fit
 
@@ -21,12 +22,19 @@ class KnownRule:
     rule: Any  # an `agents.rules.Rule`, or a neural rule
     features: tuple[str, ...] | None = None  # those it was fitted on; None: it takes any
     theta: dict[str, np.ndarray] = field(default_factory=dict)  # by column, the values of the fitted mice, (mice,)
+    own: tuple[Parameter, ...] = ()  # of a neural rule: parameters in which its mice differ, columns of theta
     content: str = ""  # hash of the fit that it comes from, where it comes from one
 
     @cached_property
     def closed_form(self) -> Rule | None:
         """The rule if it is a closed-form one, whose parameters are columns of theta."""
         return self.rule if isinstance(self.rule, Rule) else None
+
+    def with_columns(self, name: str) -> Rule:
+        """A rule of this name that has the same columns of theta: the rule itself, or one that only stands for a network."""
+        if self.closed_form is not None:
+            return self.closed_form
+        return Rule(name, lambda w, eligibility, critic, *_: (w, eligibility, critic), self.own, RULES["static"].reference)
 
     def values(self, name: str, mice: int) -> np.ndarray:
         """A column's values for so many mice, the fitted ones over and over."""

@@ -12,6 +12,7 @@ StrategyName = Literal["auto", "loop", "fused"]
 Bound = Annotated[float, AllowInfNan()]
 DEFAULT_STEPS = 800  # of the optimiser
 LEAST_PATIENCE = 25  # epochs
+ROUNDS_OF_MICE = 10  # in which their own parameters are found anew while a network is trained
 NO_LAPSES = {"lapse_low": 0.0, "lapse_high": 0.0}
 
 
@@ -50,6 +51,8 @@ class TrainSettings(Table):
         ge=1,
         description="epochs without a better held-out score that end training; default: a quarter of all, 25 at least",
     )
+    individual: bool = Field(False, description="mice have parameters of their own under one network, as of one population")
+    lapses: bool = Field(False, description="mice also lapse, each at rates of its own: fit those too")
     segment: int | None = Field(None, ge=1, description="truncate back-propagation to so many trials")
     strategy: StrategyName = Field("auto", description="how to differentiate; auto: fused where that can be, else loop")
     device: str = Field("cpu", description="where to train, as torch names it: cpu, cuda, cuda:1")
@@ -58,6 +61,10 @@ class TrainSettings(Table):
     def passes(self, mice: int) -> int:
         """Passes over so many mice."""
         return self.epochs or -(-DEFAULT_STEPS // self.minibatches(mice))
+
+    def rounds_between(self, mice: int) -> int:
+        """Passes between two rounds of what differs between mice."""
+        return max(1, self.passes(mice) // ROUNDS_OF_MICE)
 
     def waits(self, mice: int) -> int:
         """Epochs to wait for a better held-out score of so many mice."""

@@ -18,6 +18,7 @@ class TinyRNNSettings(Table):
     gradient_form: ClassVar[bool] = False
     probability: ClassVar[bool] = False
     base_rule: ClassVar[str] = "static"
+    embedding: ClassVar[int] = 0
     inputs: ClassVar[tuple[str, ...]] = ("choice", "reward")
 
     hidden: int = Field(32, ge=1, description="units of the GRU")
@@ -37,6 +38,7 @@ class TinyRNNRule(NeuralRule):
     name: ClassVar[str] = "tinyrnn"
     settings_type = TinyRNNSettings
     fused = "readout"
+    individual = False
 
     def _build(self, k: int) -> None:
         s = self.settings
@@ -59,7 +61,7 @@ class TinyRNNRule(NeuralRule):
         before, after = (read_out(self.network(), mirror, memory) for memory in (state.hidden, hidden))
         return NeuralState(state.weights + after - before, hidden)
 
-    def network(self) -> Network:
+    def network(self, own: Tensor | None = None) -> Network:
         """Its network for the compiled kernels; an empty memory is read out as zero."""
         gru = self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh
         return Network(gru, [(self.readout.weight, torch.zeros_like(self.scale))], self.scale)

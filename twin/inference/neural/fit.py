@@ -18,6 +18,7 @@ from agents.rules import RULES
 from twin.data.trials import Trials
 from twin.engine import map_jobs
 from twin.inference.closed_form.fit import fit_rule
+from twin.inference.neural.individuals import Individuals
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History, Trainer
 from twin.inference.noise.extended_kalman import ROUNDS, train_noisy
@@ -34,6 +35,7 @@ class Trained(NamedTuple):
     initial_weights: np.ndarray  # (M, K)
     noise: Noise | None
     history: History
+    individuals: Individuals | None
 
     @property
     def score(self) -> float:
@@ -48,6 +50,7 @@ def fit_neural(
 
     `known` (M, K) are used with initial = "known". Member i trains with seed + i; its restarts differ in their first network.
     """
+    _check_individual(name, len(trials.ids), settings)
     first = _initial_weights(trials, settings.initial, known)
     rounds = ROUNDS + (first is None) if settings.noise else 1
     total = settings.passes(len(trials.ids)) * rounds * settings.members * settings.restarts
@@ -64,6 +67,25 @@ def fit_neural(
     return join(name, [min(restarts, key=lambda t: t.score) for restarts in each], trials, settings)
 
 
+def _check_individual(name: str, mice: int, settings: NeuralFitSettings) -> None:
+    """Raise ValueError for what is asked of single mice and cannot be."""
+    embedding = getattr(settings, "embedding", 0)
+    if not settings.individual:
+        if settings.lapses or embedding:
+            raise ValueError(
+                "individual = false: lapses and embedding are a mouse's own; leave them out, or set individual = true"
+            )
+        return
+    if not NEURAL_RULES[name].individual:
+        raise ValueError(f"individual = true: mice of a {name} have nothing of their own; leave it out")
+    if settings.members > 1:
+        raise ValueError(
+            f"members = {settings.members}: members would not agree on what is a mouse's own; expected members = 1"
+        )
+    if mice < 2:
+        raise ValueError("individual = true: there is one mouse, and it tells nothing of how mice differ; leave it out")
+
+
 def train_one(
     name: str,
     trials: Trials,
@@ -77,11 +99,10 @@ def train_one(
     own = settings.model_copy(update={"seed": settings.seed + member})
     rule = build(name, trials.features, own, seed=own.seed + restart * settings.members)
     if own.noise:
-        weights, noise, history = train_noisy(rule, trials, own, first, show)
-        return Trained(rule.eval(), weights, noise, history)
+        return Trained(rule, *train_noisy(rule, trials, own, first, show))
     trainer = Trainer(rule, trials, own, first)
     history = trainer.run(show)
-    return Trained(rule.eval(), trainer.weights.detach().numpy().astype(float), None, history)
+    return Trained(rule, trainer.weights.detach().numpy().astype(float), None, history, trainer.individuals)
 
 
 def build(name: str, features: Sequence[str], settings: NeuralFitSettings, seed: int) -> NeuralRule:
@@ -99,7 +120,8 @@ def join(name: str, members: Sequence[Trained], trials: Trials, settings: Neural
     if members[0].noise is not None:
         noise = Noise(*np.sqrt(np.mean([np.square(m.noise) for m in members if m.noise is not None], axis=0)))
     histories = tuple(m.history for m in members)
-    return NeuralFit(rule.eval(), weights, trials.ids, name, histories, settings.model_dump(), noise)
+    mice = members[0].individuals
+    return NeuralFit(rule.eval(), weights, trials.ids, name, histories, settings.model_dump(), noise, individuals=mice)
 
 
 def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:

@@ -8,17 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agents.neural.ensemble import Ensemble
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
-from twin.inference.card_schema import TENSORS, NeuralCard, NoiseCard, TrainingCard
-from twin.inference.fit import Fit, single_update
+from twin.inference.card_schema import TENSORS, IndividualsCard, NeuralCard, NoiseCard, TrainingCard
+from twin.inference.fit import Estimates, Fit, single_update
 from twin.inference.known_rule import KnownRule
 from twin.inference.network_file import encoded
+from twin.inference.neural.individuals import Individuals, log_chosen
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
-from twin.inference.noise.extended_kalman import smooth_tracked, track
+from twin.inference.noise.extended_kalman import Tracked, smooth_tracked, track
 from twin.inference.noise.levels import Noise
 
 
@@ -34,6 +36,7 @@ class NeuralFit(Fit):
     settings: dict[str, Any]
     noise: Noise | None = None  # of the weights, the same in all mice
     data_hash: str = ""
+    individuals: Individuals | None = None  # what else is the mice's own, and their population
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -53,16 +56,47 @@ class NeuralFit(Fit):
         return np.std(updates, axis=0, ddof=1)
 
     def agents(self, mice: np.ndarray, initial_weights: np.ndarray) -> Any:
-        """Mice with `init` and `learn`, from initial weights (N, K); all mice have the same rule."""
-        return self.rule.as_mice(initial_weights)
+        """Mice with `init` and `learn`: the fit's of these rows (N,), from initial weights (N, K)."""
+        own = None if self._own is None else self._own[torch.as_tensor(mice)].mT.numpy()
+        return self.rule.as_mice(initial_weights, own)
+
+    @property
+    def _own(self) -> Tensor | None:
+        """Own parameters (M, R, K) of the mice, in natural units."""
+        if self.individuals is None or not isinstance(self.rule, NeuralRule):
+            return None
+        return self.rule.own(self.individuals.own).detach()
+
+    def parameters(self) -> dict[str, Estimates]:
+        """What is the mice's own: scales by weight, embedding, lapses; empty if nothing is."""
+        if self.individuals is None:
+            return {}
+        away = 1.96 * self.individuals.uncertainty
+        at = [self._values(replace(self.individuals, u=self.individuals.u + d)) for d in (0.0, -away, away)]
+        return {name: Estimates(at[0][name], np.stack([at[1][name], at[2][name]], axis=1)) for name in at[0]}
+
+    def _values(self, mice: Individuals) -> dict[str, np.ndarray]:
+        """Own parameters and lapses by name, in natural units, (M,) each."""
+        assert isinstance(self.rule, NeuralRule)
+        with torch.no_grad():
+            own = self.rule.own(mice.own).numpy().astype(float)
+        values: dict[str, np.ndarray] = {}
+        for i, p in enumerate(self.rule.own_parameters):
+            names = [f"{p.name}.{f}" for f in self.features] if p.per_weight else [p.name]
+            values |= {name: own[:, i, k] for k, name in enumerate(names)}
+        if mice.lapses is not None:
+            values |= dict(zip(("lapse_low", "lapse_high"), mice.lapses.numpy().T.astype(float), strict=True))
+        return values
 
     def known_rule(self) -> KnownRule:
-        """The rule, the initial weights of its mice and, where it was fitted, the noise, the same in all mice."""
+        """The rule, and of its mice the initial weights, what is their own and, the same in all of them, the noise."""
         traits = {"initial_weight": self.initial_weights}
         if self.noise:
             traits |= {f"{name}_noise": sd[None] for name, sd in self.noise._asdict().items()}
         columns = [(f"{name}.{f}", column) for name, a in traits.items() for f, column in zip(self.features, a.T, strict=True)]
-        return KnownRule(self.rule, self.features, dict(columns))
+        if self.individuals is None or not isinstance(self.rule, NeuralRule):
+            return KnownRule(self.rule, self.features, dict(columns))
+        return KnownRule(self.rule, self.features, dict(columns) | self._values(self.individuals), own=self.rule.own_parameters)
 
     def card(self, about: Mapping[str, Any]) -> NeuralCard:
         """All of it but the network's weights, as it is kept."""
@@ -78,6 +112,7 @@ class NeuralFit(Fit):
             initial_weights=self.initial_weights,
             training=tuple(training),
             noise=NoiseCard(**self.noise._asdict()) if self.noise else None,
+            individuals=None if self.individuals is None else IndividualsCard(**self.individuals.kept()),
             **about,
         )
 
@@ -86,19 +121,27 @@ class NeuralFit(Fit):
         return TENSORS, encoded(self.rule.state_dict())
 
     def _of_mice(self, rows: np.ndarray) -> Self:
-        return replace(self, initial_weights=self.initial_weights[rows], ids=tuple(self.ids[m] for m in rows))
+        mice = None if self.individuals is None else self.individuals.of_mice(torch.as_tensor(rows))
+        ids = tuple(self.ids[m] for m in rows)
+        return replace(self, initial_weights=self.initial_weights[rows], ids=ids, individuals=mice)
 
     def _log_likelihood(self, trials: Trials) -> np.ndarray:
         if self.noise:
-            tracked = track(self.rule, trials, self.initial_weights, self.noise)
+            tracked = self._track(trials)
             logits = (tracked.mean * tracked.moderated_x).sum(-1).numpy()
         else:
             logits, _ = self._run(trials)
-        return np.where(trials.mask, -np.logaddexp(0.0, np.where(trials.choice == 1, -logits, logits)), 0.0)
+        lapses = None if self.individuals is None or self.individuals.lapses is None else self.individuals.lapses.double()
+        chosen = log_chosen(torch.as_tensor(logits), torch.as_tensor(trials.choice), lapses).numpy()
+        return np.where(trials.mask, chosen, 0.0)
+
+    def _track(self, trials: Trials) -> Tracked:
+        assert self.noise is not None
+        return track(self.rule, trials, self.initial_weights, self.noise, self._own)
 
     def _weights(self, trials: Trials) -> np.ndarray:
         if self.noise:
-            return smooth_tracked(trials, track(self.rule, trials, self.initial_weights, self.noise), self.noise)
+            return smooth_tracked(trials, self._track(trials), self.noise)
         weights = self._run(trials)[1]
         weights[np.arange(weights.shape[1]) >= trials.lengths[:, None]] = np.nan
         return weights
@@ -107,7 +150,7 @@ class NeuralFit(Fit):
         """Logits (M, T) and weights (M, T, K) before each trial, of rules without noise."""
         logits, weights = [], []
         with torch.no_grad():
-            batch, w0 = Batch.of(trials), torch.as_tensor(self.initial_weights, dtype=torch.float32)
+            batch, w0 = Batch.of(trials)._replace(own=self._own), torch.as_tensor(self.initial_weights, dtype=torch.float32)
             for m in range(0, len(w0), MICE_AT_ONCE):
                 pick = slice(m, m + MICE_AT_ONCE)
                 out = unroll(self.rule, batch.of_mice(pick), w0[pick], strategy="auto")

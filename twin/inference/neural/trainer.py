@@ -1,5 +1,7 @@
 """A small trainer: Adam with warm-up and cosine decay over minibatches of mice, for anything with `init` and `learn`.
 
+Where mice have parameters of their own (`individuals`), these are found anew every few epochs and stay in between.
+
 It keeps the parameters of the best epoch, judged on what is held out of the loss: blocks of trials, whose choices still drive
 the recurrence, or whole mice, of which nothing but their own initial weights is learned. Training begins at the base rule's
 maximum-likelihood estimate, and if no epoch is better, that is what is kept.
@@ -19,14 +21,16 @@ from torch import Tensor, nn
 
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
+from twin.inference.neural.individuals import Individuals, log_chosen, settle
 from twin.inference.neural.unroll import Batch, find_strategy, unroll
-from twin.inference.neural.warm_start import mean_nll, warm_start
+from twin.inference.neural.warm_start import center, warm_start
 from twin.inference.settings import TrainSettings
 
 HELD_OUT = 0.1  # fraction of the trials or mice
 BLOCK = 50  # trials
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
 MICE_AT_ONCE = 64  # in an evaluation without gradients
+FIRST_ROUNDS, LAST_ROUNDS = 4, 3  # of what differs between mice, before and after the network is trained
 
 
 class DivergedError(RuntimeError):
@@ -76,6 +80,7 @@ class Trainer:
         self.weights = nn.Parameter(torch.tensor(first, dtype=torch.float32, device=device), requires_grad=not known)
         decayed = {"params": list(model.parameters()), "weight_decay": settings.weight_decay}
         groups = [decayed] if known else [decayed, {"params": [self.weights], "weight_decay": 0.0}]
+        self.individuals = _unknown_mice(model, trials, settings)
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._learning_rate_factor)
 
@@ -84,13 +89,15 @@ class Trainer:
 
         Raises DivergedError, with the last good parameters in the model.
         """
-        warm_start(self.model, self.batch, self.weights, self.trained_on)
+        self._warm_start()
         self._score()
         best = self._snapshot()
         try:
             for epoch in range(self.settings.passes(len(self.trained_on))):
                 for mice in self._minibatches(epoch):
                     self._step(mice)
+                if (epoch + 1) % self.settings.rounds_between(len(self.trained_on)) == 0:
+                    self._find_mice()
                 self._score()
                 if self.history.held_out[-1] < self.history.held_out[self.history.best]:
                     self.history.best, best = epoch + 1, self._snapshot()
@@ -99,9 +106,34 @@ class Trainer:
                     break
         finally:
             self.model.load_state_dict(best[0])
-            self.model.cpu()
-            self.weights.data = best[1].cpu()
+            self.weights.data, self.individuals = best[1:]
+        self._find_mice(LAST_ROUNDS)
+        self.model.cpu()
+        self.weights.data = self.weights.data.cpu()
         return self.history
+
+    def _warm_start(self) -> None:
+        """Begin at the base rule, and where mice have something of their own, in turn at that and the base rule."""
+        warm_start(self.model, self.batch, self.weights, self.trained_on)
+        if self.individuals is None:
+            return
+        for _ in range(FIRST_ROUNDS):
+            self._find_mice(2)
+            self.individuals = center(self.model, self.individuals)
+            warm_start(self.model, self.batch, self.weights, self.trained_on, self.individuals)
+
+    def _find_mice(self, rounds: int = 1) -> None:
+        """What is each mouse's own, and the population, under the network as it is."""
+        if self.individuals is None:
+            return
+        counts = self.trained_on | self.held_out if self.settings.hold_out == "mice" else self.trained_on
+        choice, weights = self.batch.choice[..., 0], self.weights.data
+        found = settle(self._predict, choice, counts, self.individuals, weights, self.weights.requires_grad, rounds)
+        self.individuals, self.weights.data = found
+
+    def _predict(self, individuals: Individuals, weights: Tensor) -> Tensor:
+        batch = self.batch._replace(own=self.model.own(individuals.own))
+        return unroll(self.model, batch, weights, strategy=self.settings.strategy)[0]
 
     def _step(self, mice: Tensor) -> None:
         logits = self._logits(mice)
@@ -117,7 +149,7 @@ class Trainer:
     def _descend(self, logits: Tensor, mice: Tensor, counts: Tensor, **how: Any) -> None:
         if not counts.any():
             return
-        loss = mean_nll(logits, self.batch.choice[mice], counts)
+        loss = self._mean_nll(logits, mice, counts)
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.learning_rate:g}; "
@@ -127,18 +159,26 @@ class Trainer:
 
     def _logits(self, mice: Tensor | slice) -> Tensor:
         strategy, segment = self.settings.strategy, self.settings.segment
-        return unroll(self.model, self.batch.of_mice(mice), self.weights[mice], strategy=strategy, segment=segment)[0]
+        batch = self.batch.of_mice(mice)
+        if self.individuals is not None:
+            batch = batch._replace(own=self.model.own(self.individuals.of_mice(mice).own))
+        return unroll(self.model, batch, self.weights[mice], strategy=strategy, segment=segment)[0]
+
+    def _mean_nll(self, logits: Tensor, mice: Tensor | slice, counts: Tensor) -> Tensor:
+        """Negative log-likelihood per trial that counts, (M, T) both."""
+        lapses = None if self.individuals is None else self.individuals.of_mice(mice).lapses
+        return -log_chosen(logits, self.batch.choice[mice, :, 0], lapses)[counts].mean()
 
     def _score(self) -> None:
         """Note the negative log-likelihood per trial of those trained on, and of those held out."""
         with torch.no_grad():
             mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.trained_on), MICE_AT_ONCE)]
             logits = torch.cat([self._logits(some) for some in mice])
-        self.history.train.append(float(mean_nll(logits, self.batch.choice, self.trained_on)))
-        self.history.held_out.append(float(mean_nll(logits, self.batch.choice, self.held_out)))
+        for scores, counts in ((self.history.train, self.trained_on), (self.history.held_out, self.held_out)):
+            scores.append(float(self._mean_nll(logits, slice(None), counts)))
 
-    def _snapshot(self) -> tuple[dict[str, Tensor], Tensor]:
-        return copy.deepcopy(self.model.state_dict()), self.weights.detach().clone()
+    def _snapshot(self) -> tuple[dict[str, Tensor], Tensor, Individuals | None]:
+        return copy.deepcopy(self.model.state_dict()), self.weights.detach().clone(), self.individuals
 
     def _minibatches(self, epoch: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
@@ -151,6 +191,13 @@ class Trainer:
         done = step / steps
         warm = self.settings.warm_up
         return (step + 1) / (warm * steps + 1) if done < warm else 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+
+
+def _unknown_mice(model: NeuralRule, trials: Trials, settings: TrainSettings) -> Individuals | None:
+    """Mice of which nothing is known; None if they are to have nothing of their own."""
+    if not settings.individual:
+        return None
+    return Individuals.unknown(model.own_coordinates, settings.lapses, len(trials.ids))
 
 
 def find_device(name: str) -> torch.device:

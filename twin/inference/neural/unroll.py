@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     reward: Tensor  # (M, T, 1)
     gain: Tensor | None = None  # (M, T, K) of the correction of noisy weights by the choice
     moderated_x: Tensor | None = None  # (M, T, K) features, scaled by how far uncertain weights flatten the choice
+    own: Tensor | None = None  # (M, R, K) parameters of each mouse, natural units
 
     @classmethod
     def of(cls, trials: Trials, dtype: torch.dtype = torch.float32) -> Batch:
@@ -41,8 +42,7 @@ class Batch(NamedTuple):
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same with every tensor changed."""
-        gain, moderated_x = (None if a is None else change(a) for a in (self.gain, self.moderated_x))
-        return Batch(change(self.x), change(self.choice), change(self.reward), gain, moderated_x)
+        return Batch(*(None if a is None else change(a) for a in self))  # type: ignore[arg-type]
 
     def of_mice(self, mice: Any) -> Batch:
         """Some mice of it."""
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
     def of_trials(self, trials: slice) -> Batch:
         """Some trials of it."""
-        return self.each(lambda a: a[:, trials])
+        return self._replace(own=None).each(lambda a: a[:, trials])._replace(own=self.own)
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -83,13 +83,11 @@ def find_strategy(name: StrategyName, model: Any, device: torch.device) -> Strat
 
 
 def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None) -> Tensor:
-    state = model.init(len(batch.x))
-    if weights is not None:
-        state = state._replace(weights=weights)
+    state = _start(model, batch, weights)
     path = []
     for t in range(batch.x.shape[1]):
         if segment and t and t % segment == 0:
-            state = _detached(state)
+            state = _detached(state) if batch.own is None else _detached(state)._replace(own=batch.own)
         x = batch.x[:, t]
         path.append(state.weights)
         choice = batch.choice[:, t]
@@ -99,14 +97,21 @@ def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None)
     return torch.stack(path, dim=1)
 
 
+def _start(model: Any, batch: Batch, weights: Tensor | None) -> Any:
+    """The state before the first trial."""
+    state = model.init(len(batch.x))
+    state = state if weights is None else state._replace(weights=weights)
+    return state if batch.own is None else state._replace(own=batch.own)
+
+
 def _corrected(weights: Tensor, moderated_x: Tensor, gain: Tensor, choice: Tensor) -> Tensor:
     innovation = (choice >= 0) * (choice - policy(weights, moderated_x))
     return weights + gain * innovation
 
 
 def _detached(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.detach()
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else state.detach()
     parts = [_detached(part) for part in state]
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
@@ -115,7 +120,8 @@ def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | Non
     """By kernels whose output changes the weights."""
     from twin.inference.neural.kernels import Correction, Options, Recorded, kernel_unroll  # compiled only when used
 
-    state, s, network = model.init(len(batch.x)), model.settings, model.network()
+    state, s = _start(model, batch, weights), model.settings
+    network = model.network() if batch.own is None else model.network(batch.own)
     inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
     correction = None
     if batch.gain is not None and batch.moderated_x is not None:
@@ -125,13 +131,19 @@ def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | Non
         mask=_learns(batch),
         gate=batch.x if s.gradient_form else None,
         features=batch.x,
-        base_rule=model.base_rule_coefficients(batch.x, batch.choice, batch.reward),
+        base_rule=_base_rule(model, batch),
         correction=correction,
     )
     options = Options(activation=s.activation, mirror=mirror, sees_probability=s.probability, segment=segment)
-    w0 = state.weights if weights is None else weights
     h0 = None if network.gru is None else state.hidden
-    return kernel_unroll(network, recorded, w0, h0, options)[0]
+    return kernel_unroll(network, recorded, state.weights, h0, options)[0]
+
+
+def _base_rule(model: Any, batch: Batch) -> Tensor | None:
+    """Coefficients of the base rule in every trial."""
+    trials = batch.x, batch.choice, batch.reward
+    found: Tensor | None = model.base_rule_coefficients(*trials, *(() if batch.own is None else (batch.own,)))
+    return found
 
 
 def _learns(batch: Batch) -> Tensor:

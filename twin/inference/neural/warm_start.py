@@ -6,22 +6,26 @@ recurrence, in float64, with a network that adds nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from agents.neural.base_rule import natural, unconstrained
 from agents.neural.models.dnnglm import DNNRule
 from agents.neural.settings import NetworkSettings
+from twin.inference.neural.individuals import Individuals, log_chosen
 from twin.inference.neural.unroll import Batch, unroll
 
 STEPS = 100  # of L-BFGS, at most
 
 
-def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> None:
+def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor, mice: Individuals | None = None) -> None:
     """Give the base rule's parameters, and initial weights (M, K) that require a gradient, the most likely values, in place.
 
-    `counts` (M, T) tells which trials count. Nothing happens to a rule whose base rule has no parameters.
+    `counts` (M, T) tells which trials count; what is the mice's own stays.
+    Nothing happens to a rule whose base rule has no parameters.
     """
     if not model.base_rule.parameters:
         return
@@ -31,10 +35,13 @@ def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> Non
     free = [alone.free_base_parameters, initial] if weights.requires_grad else [alone.free_base_parameters]
     optimiser = torch.optim.LBFGS(free, max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
 
+    lapses = None if mice is None or mice.lapses is None else mice.lapses.double()
+
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits, _ = unroll(alone, wide, initial, strategy="auto")
-        value = mean_nll(logits, wide.choice, counts)
+        own = None if mice is None else alone.own(mice.own.double())
+        logits, _ = unroll(alone, wide._replace(own=own), initial, strategy="auto")
+        value = -log_chosen(logits, wide.choice[..., 0], lapses)[counts].mean()
         value.backward()
         return value
 
@@ -44,14 +51,27 @@ def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor) -> Non
         weights.data.copy_(initial.detach())
 
 
+def center(model: Any, mice: Individuals) -> Individuals:
+    """Give the base rule's parameters what mice have in common, in place, and the mice only how they differ from it.
+
+    It is exact for a network that adds nothing, as far as the bounds of rates allow.
+    """
+    if not model.base_rule.parameters:
+        return mice
+    k = len(model.features)
+    common = mice.u.mean(0).double()
+    values = natural(model.base_rule, model.free_base_parameters.data.double())
+    for i, parameter in enumerate(model.base_rule.parameters):
+        if parameter.by_factors:
+            values[i] *= (common[0] + common[1 : 1 + k]).exp()
+    model.free_base_parameters.data.copy_(torch.as_tensor(unconstrained(model.base_rule, values.numpy())))
+    moved = torch.zeros_like(mice.mean)
+    moved[: 1 + k] = common[: 1 + k]
+    return replace(mice, u=mice.u - moved)
+
+
 def base_rule_alone(model: Any) -> DNNRule:
     """The base rule of a rule as a rule; its network is as small as can be and adds nothing."""
     alone = DNNRule(model.features, NetworkSettings(base_rule=model.settings.base_rule, hidden=1, layers=1, mirror=False))
     alone.free_base_parameters.data.copy_(model.free_base_parameters.data)
     return alone
-
-
-def mean_nll(logits: Tensor, choice: Tensor, counts: Tensor) -> Tensor:
-    """Negative log-likelihood per trial that counts; logits and counts (M, T), choice (M, T, 1)."""
-    each = nn.functional.binary_cross_entropy_with_logits(logits, choice[..., 0].clamp(min=0), reduction="none")
-    return each[counts].mean()

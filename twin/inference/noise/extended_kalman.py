@@ -32,6 +32,7 @@ from agents.neural.models.dnnglm import DNNRule
 from agents.neural.rule import NeuralRule, NeuralState, policy
 from agents.neural.settings import NetworkSettings
 from twin.data.trials import Trials
+from twin.inference.neural.individuals import Individuals
 from twin.inference.neural.trainer import History, Trainer
 from twin.inference.noise.laplace_smoother import ObservedChoices, smooth
 from twin.inference.noise.levels import FLATTENING, START, Chains, Noise, fit_noise
@@ -52,14 +53,17 @@ class Tracked(NamedTuple):
     shift: Tensor  # (M, T, K) weights after a trial where those before it are 0, under the linearised rule
 
 
-def track(rule: NeuralRule | Ensemble, trials: Trials, initial_weights: np.ndarray, noise: Noise) -> Tracked:
-    """Filter the weights of every mouse under a rule, from known initial weights (M, K)."""
+def track(
+    rule: NeuralRule | Ensemble, trials: Trials, initial_weights: np.ndarray, noise: Noise, own: Tensor | None = None
+) -> Tracked:
+    """Filter the weights of every mouse under a rule, from known initial weights (M, K); `own` as in `NeuralState`."""
     rule = copy.deepcopy(rule).double()
     kind = torch.float64
     x, choice, reward = (torch.as_tensor(a).to(kind) for a in (trials.x, trials.choice, trials.reward))
     variance = torch.as_tensor(noise_variance(trials.new_session, *noise)).to(kind)
     mice, n_weights = initial_weights.shape
     state = rule.init(mice)._replace(weights=torch.as_tensor(initial_weights).to(kind))
+    state = state if own is None else state._replace(own=own.detach().to(kind))
     covariance = torch.zeros(mice, n_weights, n_weights, dtype=kind)
     kept = []
     with torch.no_grad():
@@ -82,12 +86,13 @@ def _step(rule: NeuralRule | Ensemble, state: NeuralState, *trial: Tensor) -> tu
     mice, k = state.weights.shape
     nudges = torch.cat([torch.zeros(1, k), torch.eye(k)]).to(state.weights) * DIFFERENCE
     weights = (state.weights + nudges[:, None]).flatten(0, 1)
-    wide = NeuralState(weights, state.hidden.repeat(1, k + 1, 1))
+    own = None if state.own is None else state.own.repeat(k + 1, 1, 1)
+    wide = NeuralState(weights, state.hidden.repeat(1, k + 1, 1), own)
     x, choice, reward = (a.repeat(k + 1, 1) for a in trial)
     learned = rule.learn(wide, x, choice, reward, policy(weights, x))
     after = learned.weights.unflatten(0, (k + 1, mice))
     slope = (after[1:] - after[0]).movedim(0, -1) / DIFFERENCE
-    return NeuralState(after[0], learned.hidden[:, :mice]), slope
+    return NeuralState(after[0], learned.hidden[:, :mice], state.own), slope
 
 
 class NoisyTraining(NamedTuple):
@@ -96,6 +101,7 @@ class NoisyTraining(NamedTuple):
     initial_weights: np.ndarray  # (M, K)
     noise: Noise
     history: History  # of the last round
+    individuals: Individuals | None  # what is the mice's own
 
 
 def train_noisy(
@@ -110,7 +116,7 @@ def train_noisy(
     Unknown initial weights begin as those of a training without noise. Raises DivergedError as the trainer does.
     """
     untrained = copy.deepcopy(rule.state_dict())
-    weights = known
+    weights, own, individuals = known, None, None
     if weights is None:
         trainer = Trainer(rule, trials, settings)
         trainer.run(epoch_done)
@@ -120,15 +126,16 @@ def train_noisy(
     noise = Noise(*(np.full(k, sd) for sd in START))
     trained = without_learning(rule)
     for _ in range(ROUNDS):
-        tracked = track(trained, trials, weights, noise)
+        tracked = track(trained, trials, weights, noise, own)
         noise = fit_noise(chains(trials, weights, tracked), noise)
-        tracked = track(trained, trials, weights, noise)
+        tracked = track(trained, trials, weights, noise, own)
         trainer = Trainer(rule, trials, settings, known, start=weights)
         gain, moderated_x = (a.to(trainer.batch.x) for a in (tracked.gain, tracked.moderated_x))
         trainer.batch = trainer.batch._replace(gain=gain, moderated_x=moderated_x)
         history, trained = trainer.run(epoch_done), rule
-        weights = trainer.weights.detach().numpy().astype(float)
-    return NoisyTraining(weights, noise, history)
+        weights, individuals = trainer.weights.detach().numpy().astype(float), trainer.individuals
+        own = None if individuals is None else rule.own(individuals.own)
+    return NoisyTraining(weights, noise, history, individuals)
 
 
 def without_learning(rule: NeuralRule) -> NeuralRule:

@@ -19,7 +19,10 @@ def check(network: Network, recorded: Recorded, w0: Tensor, h0: Tensor, options:
     n_weights, n_inputs = w0.shape[1], recorded.inputs.shape[2]
     check_options(options, n_weights, n_inputs)
     check_record(recorded, options, w0)
-    require("scale", network.scale, (n_weights,), w0.dtype)
+    require("scale", network.scale, (len(w0), n_weights) if network.scale.ndim == 2 else (n_weights,), w0.dtype)
+    if network.own_bias is not None:
+        first = network.layers[0][1] if network.gru is None else network.gru[2]
+        require("own_bias", network.own_bias, (len(w0), len(first)), w0.dtype)
     n_z = n_weights * options.sees_weights + n_inputs + options.sees_probability
     if network.gru is None:
         units = len(network.layers[0][1])

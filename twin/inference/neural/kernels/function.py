@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from twin.inference.neural.kernels.layout import aligned, split
+from twin.inference.neural.kernels.layout import OF_MICE, aligned, split
 from twin.inference.neural.kernels.passes import backward_block, forward_block
 from twin.inference.neural.kernels.plan import Plan
 from twin.inference.neural.kernels.structs import Adjoint, Gradient, Saved
@@ -63,19 +63,21 @@ class Unroll(torch.autograd.Function):
         dbase = np.zeros_like(plan.record.base_rule)
         dpath = grad_path.contiguous().numpy()
 
-        def run(mice: slice) -> np.ndarray:
-            total = np.zeros(sum(p.numel() for p in parameters))
+        def run(mice: slice) -> list[np.ndarray]:
+            of_block = [(mice.stop - mice.start, s[1]) if i in OF_MICE else s for i, s in enumerate(shapes)]
+            total = np.zeros(sum(int(np.prod(s)) for s in of_block))
             flat = aligned((total.size,), dw.dtype)
             buffers = plan.buffers(net, mice.stop - mice.start)
             saved = Saved(path.detach().numpy(), ctx.starts[mice.start])
             block_h = dh[:, mice].reshape(buffers.h.shape).copy()
             adjoint = Adjoint(dpath, dw[mice].copy(), block_h, dbase)
-            grad = Gradient(flat, *split(flat, shapes))
+            grad = Gradient(flat, *split(flat, of_block))
             backward_block(net, plan.record, buffers, plan.block(mice), saved, adjoint, grad, total)
             dw[mice] = adjoint.w
             dh[:, mice] = block_h.reshape(dh[:, mice].shape)
-            return total
+            return split(total, of_block)
 
-        total = np.sum(plan.each_block(run), axis=0)
-        gradients = [torch.from_numpy(g).to(path.dtype) for g in split(total, shapes)]
+        parts = zip(*plan.each_block(run), strict=True)
+        sums = [np.concatenate(part) if i in OF_MICE else np.sum(part, axis=0) for i, part in enumerate(parts)]
+        gradients = [torch.from_numpy(g).to(path.dtype) for g in sums]
         return None, torch.from_numpy(dw), torch.from_numpy(dh), torch.from_numpy(dbase), *gradients

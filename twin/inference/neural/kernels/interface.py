@@ -40,14 +40,15 @@ def kernel_unroll(
     """Weights of every trial, path (M, T, K) with path[:, 0] = w0; weights (M, K) and hidden state after the last trial.
 
     The network's layers are (weight, bias) as in torch.nn.Linear: Z -> H without a GRU, any number of H -> H, then H -> K;
-    w0 (M, K). Of a GRU the hidden state (V, M, H) has one view, or two with mirror symmetry; h0 of zeros by default.
+    w0 (M, K). Mice may have a scale (M, K) of their own, and what each adds to the bias of the
+    first stage. Of a GRU the hidden state (V, M, H) has one view, or two with mirror symmetry; h0 of zeros by default.
     `segment = N` detaches weights and hidden state before trials N, 2N, ..., so that path[:, N] has no history. Raises
     ValueError for a wrong shape, dtype or option.
     """
     units = 0 if network.gru is None else network.gru[1].shape[1]
     h0 = w0.new_zeros(options.views, len(w0), units) if h0 is None else h0
     check(network, recorded, w0, h0, options)
-    parameters = arrange(network)
+    parameters = arrange(network, len(w0))
     plan = Plan.of(recorded, parameters, options)
-    path, w, h = Unroll.apply(plan, w0, pad(h0, fill(units)), recorded.base_rule_or_none(network.scale), *parameters)
+    path, w, h = Unroll.apply(plan, w0, pad(h0, fill(units)), recorded.base_rule_or_none(w0[0]), *parameters)
     return path, w, h[..., :units]

@@ -86,6 +86,15 @@ def copy_row(out: Array, row: Array) -> None:
 
 
 @njit(**OPTIONS)
+def copy_rows(out: Array, rows: Array) -> None:
+    """Rows of out (n, m) = those of rows (b, m), over and over."""
+    for i in range(out.shape[0]):
+        row = rows[i % rows.shape[0]]
+        for j in range(out.shape[1]):
+            out[i, j] = row[j]
+
+
+@njit(**OPTIONS)
 def add(out: Array, values: Array) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -98,6 +107,15 @@ def add_rows(out: Array, rows: Array) -> None:
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             out[j] += rows[i, j]
+
+
+@njit(**OPTIONS)
+def add_rows_of_each(out: Array, rows: Array) -> None:
+    """Rows of out (b, m) += those of rows (n, m), which go over them again and again."""
+    for i in range(rows.shape[0]):
+        own = out[i % out.shape[0]]
+        for j in range(rows.shape[1]):
+            own[j] += rows[i, j]
 
 
 @njit(**OPTIONS)

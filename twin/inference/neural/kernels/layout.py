@@ -15,7 +15,10 @@ from twin.inference.lanes import WIDTH
 Layer = tuple[Tensor, Tensor]
 
 
-def arrange(network: Network) -> list[Tensor]:
+OF_MICE = 1, 8  # which of the arranged parameters every mouse has its own row of: bias of the first stage, scale
+
+
+def arrange(network: Network, mice: int) -> list[Tensor]:
     """The parameters that are differentiated, in the order of `structs.Parameters`."""
     if network.gru is None:
         (weight, bias), *hidden = network.layers[:-1]
@@ -27,13 +30,23 @@ def arrange(network: Network) -> list[Tensor]:
         hidden = list(network.layers[:-1])
         units = fill(weight_hh.shape[1])
         first = [*stack_gates(weight_ih, bias_ih, weight_ih.shape[1]), *stack_gates(weight_hh, bias_hh, units)]
-    return [*first, *dense(hidden, network.layers[-1]), network.scale]
+    first[1] = first[1].expand(mice, -1) if network.own_bias is None else first[1] + _padded_gates(network)
+    return [*first, *dense(hidden, network.layers[-1]), network.scale.expand(mice, -1)]
 
 
 def stack_gates(weight: Tensor, bias: Tensor, n_in: int) -> tuple[Tensor, Tensor]:
     """Weight (n_in, 3G) and bias (3G,) of the three gates of a GRU, each filled up by itself."""
     units = fill(len(bias) // 3)
     return pad(weight.unflatten(0, (3, -1)), units, n_in).flatten(0, 1).T, pad(bias.unflatten(0, (3, -1)), units).flatten()
+
+
+def _padded_gates(network: Network) -> Tensor:
+    """What each mouse adds to the bias of the first stage, filled up as that is."""
+    assert network.own_bias is not None
+    if network.gru is None:
+        return pad(network.own_bias, fill(network.own_bias.shape[1]))
+    gates = network.own_bias.unflatten(1, (3, -1))
+    return pad(gates, fill(gates.shape[-1])).flatten(1)
 
 
 def dense(hidden: Sequence[Layer], readout: Layer) -> list[Tensor]:

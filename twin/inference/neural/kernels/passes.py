@@ -25,7 +25,7 @@ Limits. Results equal a torch loop to rounding, not bit for bit. Nothing is chec
 
 from envs.compiled import njit
 from twin.inference.lanes import OPTIONS
-from twin.inference.neural.kernels.layers import ZERO, add, add_rows, clear, copy
+from twin.inference.neural.kernels.layers import ZERO, add, add_rows, add_rows_of_each, clear, copy
 from twin.inference.neural.kernels.product import add_product
 from twin.inference.neural.kernels.steps import (
     add_base_rule,
@@ -66,7 +66,7 @@ def run_chunk(net: Parameters, record: Record, buffers: Buffers, mouse: int, sta
         correct(record, w, mouse, trial, buffers.before_choice[block], buffers.corrected[block])
         choice_probability(record, w, mouse, trial, buffers.p[block])
         read_inputs(net, record, w, buffers.p[block], mouse, trial, buffers.z[rows])
-        first_stage(net, buffers, rows, record.mask[mouse : mouse + mice, trial])
+        first_stage(net, buffers, rows, record.mask[mouse : mouse + mice, trial], mouse)
         dense_layers(net, buffers, rows)
         use_output(net, record, w, mouse, trial, buffers.outputs[rows], buffers.mean_output[block])
         add_base_rule(record, w, buffers.corrected[block], buffers.p[block], mouse, trial)
@@ -110,7 +110,7 @@ def add_parameter_gradients(buffers: Buffers, n_rows: int, grad: Gradient) -> No
         add_product(grad.recurrent, buffers.before[:n_rows].T, h_gates)
         add_rows(grad.recurrent_bias, h_gates)
     add_product(grad.first, buffers.z[:n_rows].T, deltas)
-    add_rows(grad.first_bias, deltas)
+    add_rows_of_each(grad.first_bias, deltas)
     for d in range(len(grad.hidden)):
         deltas = buffers.slopes[d + 1, :n_rows]
         add_product(grad.hidden[d], buffers.layers[d, :n_rows].T, deltas)

@@ -44,7 +44,7 @@ class Plan:
         row = len(first) + 2 * (len(hidden) + 1) * len(readout) + 2 * readout.shape[1] + 7 * len(recurrent)
         chunk = BUFFER_BYTES // (row * scale.element_size() * block * options.views)
         return cls(
-            record=make_record(recorded, scale),
+            record=make_record(recorded, scale[0]),
             options=options,
             chunk=max(1, min(n_trials, chunk)),
             blocks=[slice(m, min(m + block, mice)) for m in range(0, mice, block)],
@@ -68,7 +68,7 @@ class Plan:
             readout=readout.numpy(),
             readout_bias=readout_bias.numpy(),
             scale=scale.numpy(),
-            first_back=self._to_weights(first, len(scale)).numpy(),
+            first_back=self._to_weights(first, scale.shape[1]).numpy(),
             recurrent_back=recurrent.mT.contiguous().numpy(),
             hidden_back=hidden.mT.contiguous().numpy(),
             readout_back=readout.mT.contiguous().numpy(),
@@ -95,7 +95,7 @@ class Plan:
 
     def buffers(self, net: Parameters, mice: int) -> Buffers:
         """Memory for a block of so many mice."""
-        rows, n_state, n_weights = mice * self.options.views, len(net.recurrent), net.scale.size
+        rows, n_state, n_weights = mice * self.options.views, len(net.recurrent), net.scale.shape[1]
         (depth, units, _), outputs = net.hidden.shape, net.readout.shape[1]
         every, every_mouse = rows * self.chunk, mice * self.chunk
         shapes = {

@@ -15,6 +15,7 @@ from twin.inference.neural.kernels.layers import (
     clear,
     copy,
     copy_row,
+    copy_rows,
     gru_cell,
     gru_cell_back,
     multiply,
@@ -91,17 +92,18 @@ def read_inputs(net: Parameters, record: Record, w: Array, p: Array, mouse: int,
 
 
 @inlined
-def first_stage(net: Parameters, buffers: Buffers, rows: slice, mask: Array) -> None:
+def first_stage(net: Parameters, buffers: Buffers, rows: slice, mask: Array, mouse: int) -> None:
     """From z to layers[0]: a dense layer, or a GRU cell that advances buffers.h."""
+    bias = net.first_bias[mouse : mouse + len(mask)]
     z, values, h = buffers.z[rows], buffers.layers[0, rows], buffers.h
     if h.shape[1] == 0:
-        copy_row(values, net.first_bias)
+        copy_rows(values, bias)
         add_product(values, z, net.first)
         activate(net.activation, values, buffers.slopes[0, rows])
     else:
         before, x_gates, h_gates = buffers.before[rows], buffers.x_gates[rows], buffers.h_gates[rows]
         copy(before, h)
-        copy_row(x_gates, net.first_bias)
+        copy_rows(x_gates, bias)
         add_product(x_gates, z, net.first)
         copy_row(h_gates, net.recurrent_bias)
         add_product(h_gates, before, net.recurrent)
@@ -141,7 +143,7 @@ def dense_layers_back(net: Parameters, buffers: Buffers, rows: slice) -> None:
     """From the gradient of outputs to that of layers[0], left in buffers.delta."""
     delta = buffers.delta
     clear(delta)
-    add_product(delta, buffers.outputs[rows, : net.scale.size], net.readout_back)
+    add_product(delta, buffers.outputs[rows, : net.scale.shape[1]], net.readout_back)
     for d in range(len(net.hidden) - 1, -1, -1):
         multiply(buffers.slopes[d + 1, rows], delta)
         clear(delta)
@@ -159,7 +161,7 @@ def use_output(net: Parameters, record: Record, w: Array, mouse: int, trial: int
             if net.mirror_out.size > 0:
                 mean_output[b, k] = HALF * (outputs[b, k] + net.mirror_out[k] * outputs[mice + b, k])
             if counts != ZERO:
-                step = counts * net.scale[k] * mean_output[b, k]
+                step = counts * net.scale[mouse + b, k] * mean_output[b, k]
                 if net.output == READOUT:
                     w[b, k] = step
                 else:
@@ -170,7 +172,7 @@ def use_output(net: Parameters, record: Record, w: Array, mouse: int, trial: int
 def use_output_back(
     net: Parameters, record: Record, dw: Array, mouse: int, trial: int, outputs: Array, mean_output: Array, dscale: Array
 ) -> None:
-    """Replace outputs (R, K') by their gradient, given dw (B, K) of the weights after the trial."""
+    """Replace outputs (R, K') by their gradient, given dw (B, K) of the weights after the trial; adds to dscale (B, K)."""
     mice, gated = dw.shape[0], record.gate.shape[1] > 0
     clear(outputs)
     for b in range(mice):
@@ -181,8 +183,8 @@ def use_output_back(
             d = counts * dw[b, k]
             if gated:
                 d *= record.gate[mouse + b, trial, k]
-            dscale[k] += d * mean_output[b, k]
-            outputs[b, k] = d * net.scale[k]
+            dscale[b, k] += d * mean_output[b, k]
+            outputs[b, k] = d * net.scale[mouse + b, k]
             if net.mirror_out.size > 0:
                 outputs[b, k] *= HALF
                 outputs[mice + b, k] = net.mirror_out[k] * outputs[b, k]

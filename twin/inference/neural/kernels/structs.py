@@ -19,14 +19,14 @@ class Parameters(NamedTuple):
     """Parameters, input unit before output unit; those that end in _back are transposed for the backward pass."""
 
     first: Array  # (Z, H), or (Z, 3G)
-    first_bias: Array
+    first_bias: Array  # (M, H) or (M, 3G)
     recurrent: Array  # (G, 3G)
     recurrent_bias: Array
     hidden: Array  # (D, H, H)
     hidden_bias: Array  # (D, H)
     readout: Array  # (H, K')
     readout_bias: Array
-    scale: Array  # (K,)
+    scale: Array  # (M, K)
     first_back: Array  # (H, Z') or (3G, Z'): the columns of the weights in z, then that of p
     recurrent_back: Array  # (3G, G)
     hidden_back: Array  # (D, H, H)
@@ -40,7 +40,7 @@ class Parameters(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """Sums over one chunk; fields as in Parameters, all of them views of `flat`."""
+    """Sums over one chunk; fields as in Parameters, of the mice of a block where they have some; all are views of `flat`."""
 
     flat: Array
     first: Array
