@@ -30,7 +30,7 @@ from agents.theta import Layout
 FACTORS_CENTRE = 3.0  # a typical value in units of the scale below which a parameter is as good as 0
 FACTORS_SPREAD, FACTORS_DIFFER = 2.0, 0.7  # natural logarithms, about: of the population's mean, and between mice
 FRACTIONS_SPREAD = 0.4  # radians
-SMALL_SPREAD = 1.5  # typical values
+SMALL_SPREAD = 1.0  # typical values
 ROUNDED = 0.1  # typical values: how near its bound a small fraction is no longer straight
 
 
