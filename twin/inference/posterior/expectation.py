@@ -25,7 +25,7 @@ from twin.inference.posterior.population import PopulationDraws, Prior, Sites, d
 
 CLIMBING, PROPAGATING = 2, 8  # rounds that look for modes, and those that weigh draws
 ROUND_DRAWS, ROUND_POPULATIONS = 256, 60  # in each round, of a mouse and of the population
-DRAWS, POPULATIONS = 512, 400  # in the end
+DRAWS, POPULATIONS = 2048, 400  # in the end
 LEAST_INFORMATION = 0.01  # in the directions of which a mouse says nothing, on the scale of the coordinates
 ENOUGH = 20.0  # draws that count: with fewer a weighed mean is chance, and a step towards it leads astray
 TEMPERS = 1.0, 0.5, 0.25, 0.1, 0.03, 0.01  # powers of the likelihood over the site
