@@ -78,6 +78,10 @@ def _check_individual(name: str, mice: int, settings: NeuralFitSettings) -> None
         return
     if not NEURAL_RULES[name].individual:
         raise ValueError(f"individual = true: mice of a {name} have nothing of their own; leave it out")
+    if settings.device != "cpu":
+        raise ValueError(
+            f"individual = true: it is found on the CPU, not on device = {settings.device!r}; leave one of them out"
+        )
     if settings.members > 1:
         raise ValueError(
             f"members = {settings.members}: members would not agree on what is a mouse's own; expected members = 1"

@@ -9,8 +9,7 @@ of (u - mean)^2 plus what the mouse leaves open. Mice that are alike so lose wha
 network is trained by gradients between such rounds, its mice as they were last found (`trainer`).
 
 Scales and embedding have mean 0 over the population: what mice share is the network's. The embedding is
-standard normal, which is what penalises its use. Initial weights that are fitted have no population, for a network may only be
-as good as where it starts from; those of a new mouse come from one (`adapt`).
+standard normal, which is what penalises its use. Initial weights that are fitted too have no population.
 
 Reference. Mixed effects of a network shared by subjects: Laplace EM as in Lindstrom & Bates 1990, Biometrics 46:673.
 """

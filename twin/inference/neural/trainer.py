@@ -106,10 +106,9 @@ class Trainer:
                     break
         finally:
             self.model.load_state_dict(best[0])
-            self.weights.data, self.individuals = best[1:]
+            self.model.cpu()
+            self.weights.data, self.individuals = best[1].cpu(), best[2]
         self._find_mice(LAST_ROUNDS)
-        self.model.cpu()
-        self.weights.data = self.weights.data.cpu()
         return self.history
 
     def _warm_start(self) -> None:

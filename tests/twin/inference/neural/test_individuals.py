@@ -208,6 +208,7 @@ def test_a_mouse_learns_as_its_own(fitted):
         ("dnnglm", {"members": 2, "individual": True}, "members would not agree"),
         ("dnnglm", {"embedding": 2}, "leave them out"),
         ("dnnglm", {"lapses": True}, "leave them out"),
+        ("dnnglm", {"individual": True, "device": "cuda"}, "found on the CPU"),
     ],
 )
 def test_what_cannot_be(model, settings, words, differing):
