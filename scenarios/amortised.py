@@ -66,7 +66,7 @@ class Prior(Coordinates):
     @cached_property
     def folded(self) -> np.ndarray:
         """Of which coordinates (F,) the sign means nothing."""
-        return np.array([one.kind in ("even", "fractions") for one in self.each])
+        return np.array([one.folded for one in self.each])
 
     def sizes(self, u: np.ndarray) -> np.ndarray:
         """Coordinates (..., F) without the signs that mean nothing."""

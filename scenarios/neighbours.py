@@ -32,6 +32,7 @@ import twin
 from scenarios.coverage import PARAMETERS
 from twin.evaluation.recovery import Points, true_update, true_weights
 from twin.inference.noise.assumed_density import FilteredLikelihood
+from twin.inference.settings import NO_LAPSES
 from twin.report.tables import text_table
 
 FEATURES = ("stimulus", "bias")
@@ -39,7 +40,6 @@ ORDER = [1, 0]  # the neighbours order weights by name: bias, stimulus
 WEIGHTS = dict.fromkeys(FEATURES, 1)  # columns of each input
 NAMES = ("rate", "baseline", "trial_noise.stimulus", "trial_noise.bias", "day_noise.stimulus", "day_noise.bias")
 PLACES = [3] * 9 + [1]  # decimals of the table's columns
-NO_LAPSES = {"lapse_low": 0.0, "lapse_high": 0.0}
 CONDITIONS: dict[str, dict[str, Any]] = {"without lapses": NO_LAPSES, "with lapses": {}}
 FIRST_NOISE, FIRST_RATE, FIRST_WEIGHT = 2.0**-4, 2.0**-6, 2.0**4  # where the neighbours' examples begin; sd of the first weight
 STEP = 0.03  # at which the search over log2 of noise and rate, and baseline, ends

@@ -47,6 +47,11 @@ class Coordinate:
     spread: float  # standard deviation of the population's mean
     differ: float  # of the half-normal prior of the population's standard deviation
 
+    @property
+    def folded(self) -> bool:
+        """Does either sign mean the same value?"""
+        return self.kind in ("even", "fractions", "small")
+
     def natural(self, u: np.ndarray) -> np.ndarray:
         """Values in natural units as the likelihood takes them: rates may be below 0, noise levels are not."""
         if self.kind == "fractions":

@@ -61,6 +61,8 @@ def test_zero_is_a_place_like_others(name, trials):
     one, parameter = coordinates.each[0], layout.columns[name]
     for value in (0.0, 1e-4, 0.03, 0.2):
         assert one.natural(np.array(one.of(value))) == pytest.approx(value, abs=1e-15)
+    u = np.linspace(0.1, 4.0, 9)
+    assert one.folded == bool((one.natural(u) == one.natural(-u)).all())
     reported = coordinates.reported(np.linspace(-4.0, 4.0, 33)[:, None])[:, layout.index(name)[0]]
     assert (reported >= parameter.low).all() and (reported <= parameter.high).all()
 
