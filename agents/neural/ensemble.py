@@ -56,12 +56,13 @@ class Ensemble(nn.Module):
         after = [m.learn(NeuralState(state.weights, h), *trial) for m, h in zip(self.members, memories, strict=True)]  # type: ignore[operator]
         return NeuralState(torch.stack([a.weights for a in after]).mean(0), torch.cat([a.hidden for a in after], dim=-1))
 
-    def base_rule_coefficients(self, *trials: Tensor) -> Tensor | None:
-        """The mean of the members' base rules, as `NeuralRule.base_rule_coefficients`."""
+    def base_rule_coefficients(self, x: Tensor, choice: Tensor, reward: Tensor, own: None = None) -> Tensor | None:
+        """The mean of the members' base rules, as `NeuralRule.base_rule_coefficients`; mice have nothing of their own."""
+        trials = x, choice, reward
         each = [m.base_rule_coefficients(*trials) for m in self.members]  # type: ignore[operator]
         return None if each[0] is None else torch.stack(each).mean(0)
 
-    def network(self) -> Network:
+    def network(self, own: None = None) -> Network:
         """The members as one wide network, by whose readout each has an equal share in the change."""
         each = [m.network() for m in self.members]  # type: ignore[operator]
         gru = None if each[0].gru is None else _one_cell([n.gru for n in each])

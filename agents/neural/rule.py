@@ -175,7 +175,6 @@ class NeuralRule(nn.Module):
     def learn(self, state: NeuralState, x: Tensor, choice: Tensor, reward: Tensor, p_right: Tensor) -> NeuralState:
         """State after a trial: x (M, K), choice (-1: no choice, no learning), reward and p_right (M, 1), by `policy`."""
         learns = (choice >= 0).to(x.dtype)
-        own = state.own
         output, hidden = self._output(state, self.inputs(x, choice, reward), p_right)
         gate = x if self.settings.gradient_form else 1.0
         memory = torch.where(learns > 0, hidden, state.hidden)
@@ -183,9 +182,9 @@ class NeuralRule(nn.Module):
         if self.base_rule.parameters:
             base = base_rule_change(self.base_rule, self.base_parameters, state.weights, x, choice, reward, p_right)
             change = change + base
-        if own is not None:
-            change = own[:, 0] * change
-        return NeuralState(state.weights + learns * change, memory, own)
+        if state.own is not None:
+            change = state.own[:, 0] * change
+        return NeuralState(state.weights + learns * change, memory, state.own)
 
     def _output(self, state: NeuralState, inputs: Tensor, p_right: Tensor) -> tuple[Tensor, Tensor]:
         """The network's output (M, K), the mean over its views, and the new memories (views, M, H)."""
@@ -228,17 +227,19 @@ class NeuralRule(nn.Module):
 
         A mouse's embedding, the same in all trials, is there part of the bias of the first layer.
         """
-        layers = [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)]
+        layers, gru = [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)], self._gru()
         scale = self.scale if own is None else self.scale * own[:, 0]
-        weight, own_bias = self._without_embedding(layers[0][0], own)
-        return Network(None, [(weight, layers[0][1]), *layers[1:]], scale, own_bias)
+        d, own_bias = self.settings.embedding, None
+        if d:
+            first = layers[0][0] if gru is None else gru[0]
+            own_bias = None if own is None else own[:, -d:, 0] @ first[:, -d:].T
+            layers = layers if gru else [(first[:, :-d], layers[0][1]), *layers[1:]]
+            gru = gru and (first[:, :-d], *gru[1:])
+        return Network(gru, layers, scale, own_bias)
 
-    def _without_embedding(self, weight: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Weights of the first layer but for those of the embedding, and what that adds to the bias of every mouse."""
-        d = self.settings.embedding
-        if not d:
-            return weight, None
-        return weight[:, :-d], None if own is None else own[:, -d:, 0] @ weight[:, -d:].T
+    def _gru(self) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """The GRU before the perceptron as `Network` has it; None without one."""
+        return None
 
     def as_mice(self, initial_weights: np.ndarray, own: np.ndarray | None = None) -> NeuralMice:
         """This rule as an agent of the stepped driver, from initial weights (M, K), with own parameters (M, K, R) or none."""

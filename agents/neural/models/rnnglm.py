@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from agents.neural.rule import Network, NeuralRule
+from agents.neural.rule import NeuralRule
 
 
 class RNNRule(NeuralRule):
@@ -23,12 +23,8 @@ class RNNRule(NeuralRule):
         """Units of the memory over trials."""
         return self.settings.hidden
 
-    def network(self, own: Tensor | None = None) -> Network:
-        """Its network for the compiled kernels, of mice with parameters (M, R, K) of their own."""
-        layers = [(layer.weight, layer.bias) for layer in (*self.hidden_layers, self.readout)]
-        scale = self.scale if own is None else self.scale * own[:, 0]
-        weight, own_bias = self._without_embedding(self.gru.weight_ih, own)
-        return Network((weight, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh), layers, scale, own_bias)
+    def _gru(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.gru.weight_ih, self.gru.weight_hh, self.gru.bias_ih, self.gru.bias_hh
 
     def _remember(self, z: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.gru(z, hidden)

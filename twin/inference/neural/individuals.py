@@ -91,6 +91,7 @@ class Individuals:
 class Slopes(NamedTuple):
     """The log-likelihood of every mouse at its coordinates, and how it changes with them."""
 
+    logits: Tensor  # (M, T)
     gradient: Tensor  # (M, F)
     information: Tensor  # (M, F, F) of Fisher
 
@@ -111,11 +112,10 @@ class _Climb:
         self.predict, self.choice, self.counts = predict, choice, counts
         self.start = start  # mean and sd (K,) of initial weights that are fitted; None: they are known
 
-    def step(self, mice: Individuals, weights: Tensor) -> tuple[Individuals, Tensor]:
+    def step(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> tuple[Individuals, Tensor]:
         """Coordinates and initial weights one step on; a mouse that would fall stays where it is."""
         v, mean, sd = self._joined(mice, weights)
-        here = self._height(mice, weights, v, mean, sd)
-        slopes = self._slopes(mice, weights)
+        here = self._height(slopes.logits, mice, v, mean, sd)
         tightness = sd**-2
         gradient = slopes.gradient - tightness * (v - mean)
         precision = slopes.information + torch.diag(tightness + 1e-6)
@@ -123,7 +123,8 @@ class _Climb:
         waiting = torch.ones(len(v), dtype=torch.bool)
         for part in SHORTER:
             tried = torch.where(waiting[:, None], v + part * step, v)
-            height = self._height(*self._apart(mice, weights, tried), tried, mean, sd)
+            there = self._apart(mice, weights, tried)
+            height = self._height(self.predict(*there), there[0], tried, mean, sd)
             better = waiting & (height > here)
             v = torch.where(better[:, None], tried, v)
             waiting = waiting & ~better
@@ -131,10 +132,10 @@ class _Climb:
                 break
         return self._apart(mice, weights, v)
 
-    def uncertainty(self, mice: Individuals, weights: Tensor) -> Tensor:
+    def uncertainty(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> Tensor:
         """Standard deviations (M, F) of the coordinates, initial weights allowed for."""
         _, _, sd = self._joined(mice, weights)
-        precision = self._slopes(mice, weights).information + torch.diag(sd**-2 + 1e-6)
+        precision = slopes.information + torch.diag(sd**-2 + 1e-6)
         variance = torch.linalg.inv(precision).diagonal(dim1=1, dim2=2)
         return variance[:, : len(mice.names)].clamp(min=0).sqrt()
 
@@ -151,13 +152,14 @@ class _Climb:
         found = replace(mice, u=v[:, :f].to(mice.u.dtype))
         return found, weights if self.start is None else v[:, f:].to(weights.dtype)
 
-    def _height(self, mice: Individuals, weights: Tensor, v: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
+    def _height(self, logits: Tensor, mice: Individuals, v: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
         """Log-posterior (M,) up to a constant."""
-        each = log_chosen(self.predict(mice, weights), self.choice, mice.lapses).double()
+        each = log_chosen(logits, self.choice, mice.lapses).double()
         found = (each * self.counts).sum(1) - 0.5 * (((v - mean) / sd) ** 2).sum(1)
         return torch.nan_to_num(found, nan=-torch.inf)
 
-    def _slopes(self, mice: Individuals, weights: Tensor) -> Slopes:
+    def slopes(self, mice: Individuals, weights: Tensor) -> Slopes:
+        """At the mice's coordinates."""
         logits = self.predict(mice, weights)
         moved = [self._moved(mice, weights, j) for j in range(mice.n_own)]
         if self.start is not None:
@@ -175,7 +177,7 @@ class _Climb:
         p = p.double().clamp(1e-9, 1 - 1e-9)
         weight = self.counts / (p * (1 - p))
         gradient = torch.einsum("mtf,mt->mf", each, weight * (self.choice.double().clamp(min=0) - p))
-        return Slopes(gradient, torch.einsum("mtf,mt,mtg->mfg", each, weight, each))
+        return Slopes(logits, gradient, torch.einsum("mtf,mt,mtg->mfg", each, weight, each))
 
     @staticmethod
     def _moved(mice: Individuals, weights: Tensor, j: int) -> tuple[Individuals, Tensor]:
@@ -194,9 +196,11 @@ def settle(
     anywhere = torch.zeros(weights.shape[1]), torch.full(weights.shape[1:], 100.0)
     climb = _Climb(predict, choice, counts, anywhere if fit_weights else None)
     with torch.no_grad():
+        slopes = climb.slopes(mice, weights)
         for _ in range(rounds):
-            mice, weights = climb.step(mice, weights)
-            mice = population(replace(mice, uncertainty=climb.uncertainty(mice, weights).to(mice.u.dtype)))
+            mice, weights = climb.step(mice, weights, slopes)
+            slopes = climb.slopes(mice, weights)
+            mice = population(replace(mice, uncertainty=climb.uncertainty(mice, weights, slopes).to(mice.u.dtype)))
     return mice, weights
 
 

@@ -130,10 +130,6 @@ class Trainer:
         found = settle(self._predict, choice, counts, self.individuals, weights, self.weights.requires_grad, rounds)
         self.individuals, self.weights.data = found
 
-    def _predict(self, individuals: Individuals, weights: Tensor) -> Tensor:
-        batch = self.batch._replace(own=self.model.own(individuals.own))
-        return unroll(self.model, batch, weights, strategy=self.settings.strategy)[0]
-
     def _step(self, mice: Tensor) -> None:
         logits = self._logits(mice)
         trained_on = self.trained_on[mice]
@@ -157,11 +153,16 @@ class Trainer:
         loss.backward(**how)
 
     def _logits(self, mice: Tensor | slice) -> Tensor:
+        individuals = None if self.individuals is None else self.individuals.of_mice(mice)
+        return self._predict(individuals, self.weights[mice], self.batch.of_mice(mice))
+
+    def _predict(self, individuals: Individuals | None, weights: Tensor, batch: Batch | None = None) -> Tensor:
+        """Logits of some mice, by default of all."""
+        batch = batch or self.batch
+        if individuals is not None:
+            batch = batch._replace(own=self.model.own(individuals.own))
         strategy, segment = self.settings.strategy, self.settings.segment
-        batch = self.batch.of_mice(mice)
-        if self.individuals is not None:
-            batch = batch._replace(own=self.model.own(self.individuals.of_mice(mice).own))
-        return unroll(self.model, batch, self.weights[mice], strategy=strategy, segment=segment)[0]
+        return unroll(self.model, batch, weights, strategy=strategy, segment=segment)[0]
 
     def _mean_nll(self, logits: Tensor, mice: Tensor | slice, counts: Tensor) -> Tensor:
         """Negative log-likelihood per trial that counts, (M, T) both."""

@@ -87,7 +87,7 @@ def _loop(model: Any, batch: Batch, weights: Tensor | None, segment: int | None)
     path = []
     for t in range(batch.x.shape[1]):
         if segment and t and t % segment == 0:
-            state = _detached(state) if batch.own is None else _detached(state)._replace(own=batch.own)
+            state = _with_own(_detached(state), batch)
         x = batch.x[:, t]
         path.append(state.weights)
         choice = batch.choice[:, t]
@@ -101,6 +101,11 @@ def _start(model: Any, batch: Batch, weights: Tensor | None) -> Any:
     """The state before the first trial."""
     state = model.init(len(batch.x))
     state = state if weights is None else state._replace(weights=weights)
+    return _with_own(state, batch)
+
+
+def _with_own(state: Any, batch: Batch) -> Any:
+    """The state with what is the mice's own, whose gradient no segment cuts."""
     return state if batch.own is None else state._replace(own=batch.own)
 
 
@@ -120,8 +125,7 @@ def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | Non
     """By kernels whose output changes the weights."""
     from twin.inference.neural.kernels import Correction, Options, Recorded, kernel_unroll  # compiled only when used
 
-    state, s = _start(model, batch, weights), model.settings
-    network = model.network() if batch.own is None else model.network(batch.own)
+    state, s, network = _start(model, batch, weights), model.settings, model.network(batch.own)
     inputs, mirror = model.recorded(batch.x, batch.choice, batch.reward)
     correction = None
     if batch.gain is not None and batch.moderated_x is not None:
@@ -131,19 +135,12 @@ def _change(model: Any, batch: Batch, weights: Tensor | None, segment: int | Non
         mask=_learns(batch),
         gate=batch.x if s.gradient_form else None,
         features=batch.x,
-        base_rule=_base_rule(model, batch),
+        base_rule=model.base_rule_coefficients(batch.x, batch.choice, batch.reward, batch.own),
         correction=correction,
     )
     options = Options(activation=s.activation, mirror=mirror, sees_probability=s.probability, segment=segment)
     h0 = None if network.gru is None else state.hidden
     return kernel_unroll(network, recorded, state.weights, h0, options)[0]
-
-
-def _base_rule(model: Any, batch: Batch) -> Tensor | None:
-    """Coefficients of the base rule in every trial."""
-    trials = batch.x, batch.choice, batch.reward
-    found: Tensor | None = model.base_rule_coefficients(*trials, *(() if batch.own is None else (batch.own,)))
-    return found
 
 
 def _learns(batch: Batch) -> Tensor:
