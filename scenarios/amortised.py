@@ -36,7 +36,7 @@ from torch import nn
 from tqdm import tqdm
 
 import twin
-from scenarios.coverage import PARAMETERS
+from scenarios.coverage import FEATURES, PROTOCOL, RULE, kept, mice_like_the_ibls
 from scenarios.summaries import of_choices, of_filter
 from twin.engine import job_pool
 from twin.inference.noise.assumed_density import FilteredLikelihood
@@ -46,7 +46,6 @@ from twin.inference.posterior.mouse import Mouse
 from twin.report.tables import text_table
 from twin.simulation.state import naive_mice, naive_state
 
-RULE, PROTOCOL, FEATURES = "reinforce-baseline", "ibl-2019", ("stimulus", "bias")
 FREE = 10  # columns of theta that are fitted: those of the rule, initial weights, noise and lapses
 NARROWER = {"rate": 0.5, "trial_noise": 0.5, "day_noise": 0.5, "initial_weight.stimulus": 0.25}  # of the prior's width
 CHUNK, DRAWS = 1000, 1000  # mice; draws of each mouse's posterior
@@ -119,11 +118,10 @@ def mice_of_prior(seed: int, mice: int, trials: int) -> Mice:
 
 def mice_of_cohort(seed: int, mice: int, trials: int) -> Mice:
     """A cohort of `scenarios.coverage`."""
-    cohort = twin.Cohort(mice=mice, rule=RULE, features=FEATURES, parameters=PARAMETERS)
-    rollout = twin.simulate(cohort, PROTOCOL, trials=trials, seed=seed)
+    cohort, rollout, recorded = mice_like_the_ibls(seed, mice, trials)
     each = prior_of(cohort).each
-    u = np.array([[one.of(value) for one, value in zip(each, theta[:FREE], strict=True)] for theta in cohort.theta(seed)])
-    return Mice(u, twin.Trials.from_rollout(rollout))
+    u = np.array([[one.of(value) for one, value in zip(each, theta[:FREE], strict=True)] for theta in rollout.theta])
+    return Mice(u, recorded)
 
 
 def each_of(trials: twin.Trials, prior: Prior) -> list[Mouse]:
@@ -201,16 +199,6 @@ def views(mice: Seen) -> tuple[np.ndarray, np.ndarray]:
     return mice.choices, np.hstack([mice.choices, mice.filter])
 
 
-def kept(file: Path, kind: Any, make: Callable[[], Any]) -> Any:
-    """A named tuple of arrays, from its file, or made and put there."""
-    if not file.exists():
-        unfinished = file.with_suffix(".part.npz")
-        np.savez(unfinished, **make()._asdict())
-        unfinished.rename(file)
-    with np.load(file) as stored:
-        return kind(**stored)
-
-
 def joined(parts: Sequence[Any]) -> Any:
     """Named tuples of arrays, one after the other."""
     return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
@@ -266,11 +254,11 @@ def main() -> None:
 
     def mice(name: str, make: Callable[[int, int, int], Mice], seed: int, n: int) -> Seen:
         file = options.out / f"{name}_{seed}_{n}x{options.trials}.npz"
-        return kept(file, Seen, lambda: seen(make(seed, n, options.trials), prior))
+        return Seen(**kept(file, lambda: seen(make(seed, n, options.trials), prior)._asdict()))
 
     def fits(name: str, make: Callable[[int, int, int], Mice], seed: int, n: int) -> Told:
         file = options.out / f"fit_{name}_{seed}_{n}x{options.trials}.npz"
-        return kept(file, Told, lambda: by_fit(make(seed, n, options.trials), prior))
+        return Told(**kept(file, lambda: by_fit(make(seed, n, options.trials), prior)._asdict()))
 
     chunks = [mice("prior", mice_of_prior, seed, CHUNK) for seed in tqdm(range(1, options.mice // CHUNK + 1), desc="chunks")]
     networks = networks_of(joined(chunks), options.out, f"{options.mice}x{options.trials}")

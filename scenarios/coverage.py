@@ -11,6 +11,8 @@ one mouse of each cohort, since mice of one cohort share their population.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,14 +34,32 @@ PARAMETERS: dict[str, Any] = {
     "lapse_low": {"distribution": "uniform", "low": 0, "high": 0.07},
     "lapse_high": {"distribution": "uniform", "low": 0, "high": 0.07},
 }
+RULE, PROTOCOL, FEATURES = "reinforce-baseline", "ibl-2019", ("stimulus", "bias")
 PRODUCT = "rate x baseline"
+
+
+def mice_like_the_ibls(
+    seed: int, mice: int, trials: int, changes: Mapping[str, Any] | None = None
+) -> tuple[twin.Cohort, twin.Rollout, twin.Trials]:
+    """A cohort of PARAMETERS but for `changes`, what happened to it, and what is seen of that."""
+    cohort = twin.Cohort(mice=mice, rule=RULE, features=FEATURES, parameters=PARAMETERS | (changes or {}))
+    rollout = twin.simulate(cohort, PROTOCOL, trials=trials, seed=seed)
+    return cohort, rollout, twin.Trials.from_rollout(rollout)
+
+
+def kept(file: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Arrays by name, from their file, or made and put there, whole or not at all."""
+    if not file.exists():
+        unfinished = file.with_suffix(".part.npz")
+        np.savez(unfinished, **make())
+        unfinished.rename(file)
+    with np.load(file) as stored:
+        return dict(stored)
 
 
 def ranks_of_cohort(seed: int, mice: int, trials: int, baseline: float) -> dict[str, np.ndarray]:
     """Rank of the truth among the draws and its standardised distance, by mouse and parameter, and what is told of the fit."""
-    cohort = twin.Cohort(mice=mice, rule="reinforce-baseline", parameters=PARAMETERS | {"baseline": baseline})
-    rollout = twin.simulate(cohort, "ibl-2019", trials=trials, seed=seed)
-    recorded = twin.Trials.from_rollout(rollout, features=("stimulus", "bias"))
+    cohort, rollout, recorded = mice_like_the_ibls(seed, mice, trials, {"baseline": baseline})
     begun = perf_counter()
     fit = twin.fit(recorded, cohort.rule, noise=True)
     seconds = perf_counter() - begun
@@ -92,12 +112,7 @@ def main() -> None:
     found = []
     for seed in tqdm(range(1, options.cohorts + 1), desc="cohorts"):
         file = options.out / f"{options.mice}x{options.trials}_{options.baseline:g}_{seed}.npz"
-        if not file.exists():
-            partial = file.with_suffix(".part.npz")
-            np.savez(partial, **ranks_of_cohort(seed, options.mice, options.trials, options.baseline))
-            partial.rename(file)
-        with np.load(file) as stored:
-            found.append(dict(stored))
+        found.append(kept(file, partial(ranks_of_cohort, seed, options.mice, options.trials, options.baseline)))
     print(table(found))
 
 

@@ -29,13 +29,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 import twin
-from scenarios.coverage import PARAMETERS
+from scenarios.coverage import FEATURES, RULE, kept, mice_like_the_ibls
 from twin.evaluation.recovery import Points, true_update, true_weights
 from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.settings import NO_LAPSES
 from twin.report.tables import text_table
 
-FEATURES = ("stimulus", "bias")
 ORDER = [1, 0]  # the neighbours order weights by name: bias, stimulus
 WEIGHTS = dict.fromkeys(FEATURES, 1)  # columns of each input
 NAMES = ("rate", "baseline", "trial_noise.stimulus", "trial_noise.bias", "day_noise.stimulus", "day_noise.bias")
@@ -70,7 +69,7 @@ def record(trials: twin.Trials, mouse: int) -> dict[str, Any]:
 
 def ours(trials: twin.Trials, **settings: Any) -> list[Found]:
     """The project's fit."""
-    fit = twin.fit(trials, "reinforce-baseline", noise=True, **settings)
+    fit = twin.fit(trials, RULE, noise=True, **settings)
     fitted, unknown = fit.parameters(), np.full(len(trials.ids), np.nan)  # noise of nights where there are none
     estimates = np.array([fitted[name].values if name in fitted else unknown for name in NAMES]).T
     return [Found(w[kept], list(e)) for w, kept, e in zip(fit.weights(trials), trials.mask, estimates, strict=True)]
@@ -120,20 +119,13 @@ FITS: dict[str, Callable[[twin.Trials], list[Found]]] = {
 }
 
 
-def mice(number: int, trials: int, seed: int, changes: dict[str, Any]) -> tuple[Any, twin.Trials, twin.Cohort]:
-    """A rollout of mice of scenarios.coverage, what is seen of it, and the cohort."""
-    cohort = twin.Cohort(mice=number, rule="reinforce-baseline", parameters=PARAMETERS | changes)
-    rollout = twin.simulate(cohort, "ibl-2019", trials=trials, seed=seed)
-    return rollout, twin.Trials.from_rollout(rollout, features=FEATURES), cohort
-
-
 def agreement(name: str) -> str:
     """What a neighbour and the project say of a mouse at its true parameters (for psytrack: at a rate of 0).
 
     The mouse begins at weights of 0, of which the neighbour is told by a narrow prior.
     """
     learns = name == "psytrack_learning"
-    rollout, trials, cohort = mice(1, 1500, 1, NO_LAPSES | {"initial_weight": 0.0, "rate": 0.02, "no_go": 0.0})
+    cohort, rollout, trials = mice_like_the_ibls(1, 1, 1500, NO_LAPSES | {"initial_weight": 0.0, "rate": 0.02, "no_go": 0.0})
     kept = trials.mask[0]
     true = true_weights(rollout, trials)[0, kept]
     at = dict(zip(rollout.theta_names, rollout.theta[0], strict=True)) | ({} if learns else {"rate": 0.0})
@@ -203,18 +195,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     neighbours = importable()
     print(*map(agreement, neighbours), sep="\n", flush=True)
-    ours(mice(1, 200, 1, {})[1], population=False)  # compiles
+    ours(mice_like_the_ibls(1, 1, 200)[2], population=False)  # compiles
     for condition, changes in CONDITIONS.items():
-        rollout, trials, _ = mice(options.mice, options.trials, options.seed, changes)
+        _, rollout, trials = mice_like_the_ibls(options.seed, options.mice, options.trials, changes)
+        true = true_weights(rollout, trials)
         results = {}
         for name in [one for one in FITS if one not in GET or one in neighbours]:
             file = options.out / f"{options.mice}x{options.trials}_{options.seed}_{condition}_{name}.npz".replace(" ", "_")
-            if not file.exists():
-                partial_file = file.with_suffix(".part.npz")
-                np.savez(partial_file, **compare(name, trials, true_weights(rollout, trials)))
-                partial_file.rename(file)
-            with np.load(file) as stored:
-                results[name] = dict(stored)
+            results[name] = kept(file, partial(compare, name, trials, true))
         truth = rollout.theta[:, [rollout.theta_names.index(name) for name in NAMES]]
         print("", f"{options.mice} mice x {options.trials} trials, {condition}", *table(results, truth), sep="\n", flush=True)
 
