@@ -197,7 +197,7 @@ class IndividualsCard(_Table):
     u: Array  # (M, F)
     mean: Array  # (F,) of the population
     sd: Array  # (F,)
-    uncertainty: Array  # (M, F) standard deviation of what is left open of a mouse
+    root: Array  # (M, G, G) of the covariance of what is left open of a mouse; G: F, and K initial weights if those were fitted
 
 
 class NeuralCard(_Card):
@@ -230,7 +230,8 @@ class NeuralCard(_Card):
             mice, coordinates = len(self.mice), len(self.individuals.names)
             for name, shape in (("u", (mice, coordinates)), ("mean", (coordinates,)), ("sd", (coordinates,))):
                 self.individuals._expect(name, *shape)
-            self.individuals._expect("uncertainty", mice, coordinates)
+            size = coordinates + (self.individuals.root.shape[-1] > coordinates) * len(self.features)
+            self.individuals._expect("root", mice, size, size)
         return self
 
     @model_validator(mode="after")
@@ -243,7 +244,7 @@ class NeuralCard(_Card):
             for name in ("trial", "day"):
                 self.noise._expect_finite(name, least=0)
         if self.individuals:
-            for name, least in (("u", -np.inf), ("mean", -np.inf), ("sd", 0.0), ("uncertainty", 0.0)):
+            for name, least in (("u", -np.inf), ("mean", -np.inf), ("sd", 0.0), ("root", -np.inf)):
                 self.individuals._expect_finite(name, least)
         return self
 

@@ -4,9 +4,13 @@
 
 Idea. Given the network, a mouse's few coordinates u are found by Gauss-Newton steps on the log-posterior: the slope of every
 logit by each coordinate comes from one more run of all trials with that coordinate moved a little, and the information is that
-of Fisher. Given the coordinates, the population follows by EM with Laplace's approximation: the variance is the mean over mice
-of (u - mean)^2 plus what the mouse leaves open. Mice that are alike so lose what they have of their own, and cost nothing. The
-network is trained by gradients between such rounds, its mice as they were last found (`trainer`).
+of Fisher. Given these slopes, the population follows by EM with Laplace's approximation: the variance is the mean over mice
+of (u - mean)^2 plus what the mouse leaves open. Mice that are alike so lose what they have of their own, and cost nothing.
+
+Between such rounds the network is trained by gradients (`trainer`), every step at other coordinates, drawn from what each mouse
+leaves open: since the gradient of log p(choices) is the mean over p(u | choices) of that of log p(choices | u) (Fisher's
+identity), the network so climbs the likelihood that individuals are integrated out of. It must. At the best coordinates alone
+the best network is not the true rule but one that follows each mouse's choices, since that mends what is wrong with them.
 
 Scales and embedding have mean 0 over the population: what mice share is the network's. The embedding is
 standard normal, which is what penalises its use. Initial weights that are fitted too have no population.
@@ -30,6 +34,7 @@ LEAST_SD = 0.02  # mice that differ by 2 % are alike
 LAPSE_LOGIT = -2.75  # mean of the logit of twice a lapse before any is known: a lapse of .03
 MOST_LAPSE = 0.5
 SHORTER = 1.0, 0.3, 0.1  # parts of a step that are tried in turn
+EM_STEPS = 50  # of the population, at the same slopes
 LARGEST_STEP = 1.0  # of a coordinate at once
 
 Predict = Callable[["Individuals", Tensor], Tensor]  # individuals, initial weights (M, K) -> logits (M, T)
@@ -43,7 +48,8 @@ class Individuals:
     u: Tensor  # (M, F)
     mean: Tensor  # (F,)
     sd: Tensor  # (F,)
-    uncertainty: Tensor  # (M, F) standard deviation of what a mouse's choices and its population leave open
+    root: Tensor | None = None  # (M, G, G) of the covariance of what is left open of a mouse: of the F coordinates, and behind
+    # them, where those are fitted too, the K initial weights; lower triangular; None before any round
 
     @classmethod
     def unknown(cls, own: tuple[str, ...], lapses: bool, mice: int) -> Individuals:
@@ -51,7 +57,7 @@ class Individuals:
         names = (*own, *(("lapse_low", "lapse_high") if lapses else ()))
         mean = torch.tensor([LAPSE_LOGIT if name.startswith("lapse") else 0.0 for name in names])
         sd = torch.tensor([1.0 if name.startswith("embedding") else START_SD for name in names])
-        return cls(names, mean.repeat(mice, 1), mean, sd, sd.repeat(mice, 1))
+        return cls(names, mean.repeat(mice, 1), mean, sd)
 
     @classmethod
     def of(cls, names: Sequence[str], **parts: np.ndarray) -> Individuals:
@@ -60,8 +66,8 @@ class Individuals:
 
     def kept(self) -> dict[str, Any]:
         """All of it as numbers."""
-        parts = {name: getattr(self, name).numpy().astype(float) for name in ("u", "mean", "sd", "uncertainty")}
-        return {"names": self.names} | parts
+        parts = {name: getattr(self, name) for name in ("u", "mean", "sd", "root")}
+        return {"names": self.names} | {name: part.numpy().astype(float) for name, part in parts.items() if part is not None}
 
     @property
     def n_own(self) -> int:
@@ -85,7 +91,15 @@ class Individuals:
 
     def of_mice(self, mice: Any) -> Individuals:
         """Some of the mice."""
-        return replace(self, u=self.u[mice], uncertainty=self.uncertainty[mice])
+        return replace(self, u=self.u[mice], root=None if self.root is None else self.root[mice])
+
+    def drawn(self, z: Tensor, weights: Tensor) -> tuple[Individuals, Tensor]:
+        """The mice and their initial weights (M, K) elsewhere in what is left open of them; z (M, F + K) standard normal."""
+        if self.root is None:
+            return self, weights
+        size, f = self.root.shape[1], len(self.names)
+        away = (self.root @ z[:, :size, None])[..., 0]
+        return replace(self, u=self.u + away[:, :f]), weights + away[:, f:] if size > f else weights
 
 
 class Slopes(NamedTuple):
@@ -132,12 +146,23 @@ class _Climb:
                 break
         return self._apart(mice, weights, v)
 
-    def uncertainty(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> Tensor:
-        """Standard deviations (M, F) of the coordinates, initial weights allowed for."""
+    def populated(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> Individuals:
+        """The population by EM, as far as these slopes tell the log-likelihood; the mice stay where they are."""
+        v, mean, sd = self._joined(mice, weights)
+        f = len(mice.names)
+        for _ in range(EM_STEPS):
+            covariance = torch.linalg.inv(slopes.information + torch.diag(sd**-2 + 1e-6))
+            step = covariance @ (slopes.gradient - (v - mean) * sd**-2)[..., None]
+            at = v + step[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
+            mice = population(mice, at[:, :f], covariance.diagonal(dim1=1, dim2=2)[:, :f])
+            _, mean, sd = self._joined(mice, weights)
+        return mice
+
+    def root(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> Tensor:
+        """Root (M, G, G) of the covariance of what is left open of the mice."""
         _, _, sd = self._joined(mice, weights)
         precision = slopes.information + torch.diag(sd**-2 + 1e-6)
-        variance = torch.linalg.inv(precision).diagonal(dim1=1, dim2=2)
-        return variance[:, : len(mice.names)].clamp(min=0).sqrt()
+        return torch.nan_to_num(torch.linalg.cholesky_ex(torch.linalg.inv(precision)).L).to(mice.u.dtype)
 
     def _joined(self, mice: Individuals, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Coordinates (M, F), with the initial weights behind them where those are fitted; mean and sd of each."""
@@ -189,7 +214,7 @@ class _Climb:
 def settle(
     predict: Predict, choice: Tensor, counts: Tensor, mice: Individuals, weights: Tensor, fit_weights: bool, rounds: int
 ) -> tuple[Individuals, Tensor]:
-    """Coordinates, population and, if they are fitted, initial weights (M, K), after so many rounds of a step and of EM.
+    """Coordinates, population and, if they are fitted, initial weights (M, K), after so many rounds of EM and of a step.
 
     choice (M, T), counts (M, T) which trials count. The network that predicts stays as it is.
     """
@@ -198,16 +223,16 @@ def settle(
     with torch.no_grad():
         slopes = climb.slopes(mice, weights)
         for _ in range(rounds):
+            mice = climb.populated(mice, weights, slopes)
             mice, weights = climb.step(mice, weights, slopes)
             slopes = climb.slopes(mice, weights)
-            mice = population(replace(mice, uncertainty=climb.uncertainty(mice, weights, slopes).to(mice.u.dtype)))
-    return mice, weights
+        return replace(mice, root=climb.root(mice, weights, slopes)), weights
 
 
-def population(mice: Individuals) -> Individuals:
-    """The population of mice by their coordinates and what is open of them; means of lapses alone are free."""
+def population(mice: Individuals, u: Tensor, open_variance: Tensor) -> Individuals:
+    """The population, were the mice at coordinates u (M, F) of which so much is open (M, F); means of lapses alone are free."""
     lapse = torch.tensor([name.startswith("lapse") for name in mice.names])
     embedding = torch.tensor([name.startswith("embedding") for name in mice.names])
-    mean = torch.where(lapse, mice.u.mean(0), mice.mean)
-    sd = ((mice.u - mean) ** 2 + mice.uncertainty**2).mean(0).sqrt().clamp(min=LEAST_SD)
+    mean = torch.where(lapse, u.mean(0).to(mice.mean.dtype), mice.mean)
+    sd = ((u - mean) ** 2 + open_variance).mean(0).sqrt().clamp(min=LEAST_SD).to(mice.sd.dtype)
     return replace(mice, mean=mean, sd=torch.where(embedding, 1.0, sd))

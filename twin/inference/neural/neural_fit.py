@@ -23,6 +23,8 @@ from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.extended_kalman import Tracked, smooth_tracked, track
 from twin.inference.noise.levels import Noise
 
+DRAWS = 1000  # of what is left open of mice, for the ends of intervals
+
 
 @dataclass(frozen=True, repr=False)
 class NeuralFit(Fit):
@@ -71,9 +73,12 @@ class NeuralFit(Fit):
         """What is the mice's own: scales by weight, embedding, lapses; empty if nothing is."""
         if self.individuals is None:
             return {}
-        away = 1.96 * self.individuals.uncertainty
-        at = [self._values(replace(self.individuals, u=self.individuals.u + d)) for d in (0.0, -away, away)]
-        return {name: Estimates(at[0][name], np.stack([at[1][name], at[2][name]], axis=1)) for name in at[0]}
+        at, rng = self._values(self.individuals), torch.Generator().manual_seed(0)
+        shape = len(self.ids), len(self.individuals.names) + len(self.features)
+        draws = (torch.randn(shape, generator=rng) for _ in range(DRAWS))
+        drawn = [self._values(self.individuals.drawn(z, torch.as_tensor(self.initial_weights))[0]) for z in draws]
+        ends = {name: np.quantile([one[name] for one in drawn], (0.025, 0.975), axis=0).T for name in at}
+        return {name: Estimates(at[name], ends[name]) for name in at}
 
     def _values(self, mice: Individuals) -> dict[str, np.ndarray]:
         """Own parameters and lapses by name, in natural units, (M,) each."""

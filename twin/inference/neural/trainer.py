@@ -1,6 +1,7 @@
 """A small trainer: Adam with warm-up and cosine decay over minibatches of mice, for anything with `init` and `learn`.
 
-Where mice have parameters of their own (`individuals`), these are found anew every few epochs and stay in between.
+Where mice have parameters of their own (`individuals`), these are found anew every few epochs. In between every step is made at
+parameters drawn from what the mice leave open, and what is held out is judged by the mean of its probabilities over such draws.
 
 It keeps the parameters of the best epoch, judged on what is held out of the loss: blocks of trials, whose choices still drive
 the recurrence, or whole mice, of which nothing but their own initial weights is learned. Training begins at the base rule's
@@ -30,7 +31,9 @@ HELD_OUT = 0.1  # fraction of the trials or mice
 BLOCK = 50  # trials
 LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped; at the loss per trial it is far above a normal one
 MICE_AT_ONCE = 64  # in an evaluation without gradients
-FIRST_ROUNDS, LAST_ROUNDS = 4, 3  # of what differs between mice, before and after the network is trained
+FIRST_ROUNDS, LAST_ROUNDS = 5, 3  # of what differs between mice, before and after the network is trained
+ALONE = 0.3  # part of the training before mice differ under a network that has no base rule and knows nothing at first
+JUDGES = 4  # draws of what mice leave open, by which what is held out is judged
 
 
 class DivergedError(RuntimeError):
@@ -81,6 +84,8 @@ class Trainer:
         decayed = {"params": list(model.parameters()), "weight_decay": settings.weight_decay}
         groups = [decayed] if known else [decayed, {"params": [self.weights], "weight_decay": 0.0}]
         self.individuals = _unknown_mice(model, trials, settings)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.judges = self._some_judges()
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._learning_rate_factor)
 
@@ -96,7 +101,7 @@ class Trainer:
             for epoch in range(self.settings.passes(len(self.trained_on))):
                 for mice in self._minibatches(epoch):
                     self._step(mice)
-                if (epoch + 1) % self.settings.rounds_between(len(self.trained_on)) == 0:
+                if self._mice_are_due(epoch + 1):
                     self._find_mice()
                 self._score()
                 if self.history.held_out[-1] < self.history.held_out[self.history.best]:
@@ -114,12 +119,18 @@ class Trainer:
     def _warm_start(self) -> None:
         """Begin at the base rule, and where mice have something of their own, in turn at that and the base rule."""
         warm_start(self.model, self.batch, self.weights, self.trained_on)
-        if self.individuals is None:
+        if self.individuals is None or not self.model.base_rule.parameters:
             return
         for _ in range(FIRST_ROUNDS):
             self._find_mice(2)
             self.individuals = center(self.model, self.individuals)
-            warm_start(self.model, self.batch, self.weights, self.trained_on, self.individuals)
+            warm_start(self.model, self.batch, self.weights, self.trained_on, self.individuals, self.judges[:: JUDGES // 2])
+
+    def _mice_are_due(self, epoch: int) -> bool:
+        """Is a round of what differs between mice due after so many epochs?"""
+        mice = len(self.trained_on)
+        knows_nothing = not self.model.base_rule.parameters and epoch < ALONE * self.settings.passes(mice)
+        return not knows_nothing and epoch % self.settings.rounds_between(mice) == 0
 
     def _find_mice(self, rounds: int = 1) -> None:
         """What is each mouse's own, and the population, under the network as it is."""
@@ -130,31 +141,36 @@ class Trainer:
         found = settle(self._predict, choice, counts, self.individuals, weights, self.weights.requires_grad, rounds)
         self.individuals, self.weights.data = found
 
+    def _some_judges(self) -> list[Tensor | None]:
+        """Standard normal numbers (M, F + K) of each judge, in pairs of opposites; one judge without any if mice are alike."""
+        if self.individuals is None:
+            return [None]
+        shape = JUDGES // 2, len(self.weights), len(self.individuals.names) + self.weights.shape[1]
+        some = torch.randn(shape, generator=self.generator)
+        return [*some, *-some]
+
     def _step(self, mice: Tensor) -> None:
-        logits = self._logits(mice)
         trained_on = self.trained_on[mice]
+        z = None if self.judges[0] is None else torch.randn(self.judges[0].shape, generator=self.generator)
+        nll = self._nll(mice, z)
         self.optimiser.zero_grad()
         if self.settings.hold_out == "mice" and self.weights.requires_grad and not trained_on.all():
-            self._descend(logits, mice, self.held_out[mice], inputs=[self.weights], retain_graph=True)
-        self._descend(logits, mice, trained_on)
+            self._descend(nll, self.held_out[mice], inputs=[self.weights], retain_graph=True)
+        self._descend(nll, trained_on)
         nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
         self.schedule.step()
 
-    def _descend(self, logits: Tensor, mice: Tensor, counts: Tensor, **how: Any) -> None:
+    def _descend(self, nll: Tensor, counts: Tensor, **how: Any) -> None:
         if not counts.any():
             return
-        loss = self._mean_nll(logits, mice, counts)
+        loss = nll[counts].mean()
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"training diverged in epoch {len(self.history.train)} at a learning rate of {self.settings.learning_rate:g}; "
                 f"lower `learning_rate`, or `initial_scale` of the network"
             )
         loss.backward(**how)
-
-    def _logits(self, mice: Tensor | slice) -> Tensor:
-        individuals = None if self.individuals is None else self.individuals.of_mice(mice)
-        return self._predict(individuals, self.weights[mice], self.batch.of_mice(mice))
 
     def _predict(self, individuals: Individuals | None, weights: Tensor, batch: Batch | None = None) -> Tensor:
         """Logits of some mice, by default of all."""
@@ -164,18 +180,23 @@ class Trainer:
         strategy, segment = self.settings.strategy, self.settings.segment
         return unroll(self.model, batch, weights, strategy=strategy, segment=segment)[0]
 
-    def _mean_nll(self, logits: Tensor, mice: Tensor | slice, counts: Tensor) -> Tensor:
-        """Negative log-likelihood per trial that counts, (M, T) both."""
-        lapses = None if self.individuals is None else self.individuals.of_mice(mice).lapses
-        return -log_chosen(logits, self.batch.choice[mice, :, 0], lapses)[counts].mean()
+    def _nll(self, mice: Tensor | slice, z: Tensor | None) -> Tensor:
+        """Negative log-likelihood of each choice of some mice, (M, T), where z (M, F + K) of all mice draws them."""
+        individuals, weights = None if self.individuals is None else self.individuals.of_mice(mice), self.weights[mice]
+        if individuals is not None and z is not None:
+            individuals, weights = individuals.drawn(z[mice], weights)
+        logits = self._predict(individuals, weights, self.batch.of_mice(mice))
+        return -log_chosen(logits, self.batch.choice[mice, :, 0], None if individuals is None else individuals.lapses)
 
     def _score(self) -> None:
-        """Note the negative log-likelihood per trial of those trained on, and of those held out."""
+        """Note the negative log-likelihood per trial of those trained on, and of those held out, individuals integrated out."""
+        mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.trained_on), MICE_AT_ONCE)]
         with torch.no_grad():
-            mice = [slice(m, m + MICE_AT_ONCE) for m in range(0, len(self.trained_on), MICE_AT_ONCE)]
-            logits = torch.cat([self._logits(some) for some in mice])
-        for scores, counts in ((self.history.train, self.trained_on), (self.history.held_out, self.held_out)):
-            scores.append(float(self._mean_nll(logits, slice(None), counts)))
+            each = torch.stack([torch.cat([self._nll(some, z) for some in mice]) for z in self.judges])
+        self.history.train.append(float(each[:, self.trained_on].mean()))
+        held_out = -torch.where(self.held_out, each, 0.0).double().sum(-1)
+        mixed = torch.logsumexp(held_out, dim=0) - math.log(len(each))
+        self.history.held_out.append(-float(mixed.sum() / self.held_out.sum()))
 
     def _snapshot(self) -> tuple[dict[str, Tensor], Tensor, Individuals | None]:
         return copy.deepcopy(self.model.state_dict()), self.weights.detach().clone(), self.individuals

@@ -6,6 +6,7 @@ recurrence, in float64, with a network that adds nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +20,21 @@ from twin.inference.neural.individuals import Individuals, log_chosen
 from twin.inference.neural.unroll import Batch, unroll
 
 STEPS = 100  # of L-BFGS, at most
+STEPS_OF_DRAWS = 15  # where mice are drawn, and found again soon
 
 
-def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor, mice: Individuals | None = None) -> None:
+def warm_start(
+    model: Any,
+    batch: Batch,
+    weights: Tensor,
+    counts: Tensor,
+    mice: Individuals | None = None,
+    draws: Sequence[Tensor | None] = (None,),
+) -> None:
     """Give the base rule's parameters, and initial weights (M, K) that require a gradient, the most likely values, in place.
 
-    `counts` (M, T) tells which trials count; what is the mice's own stays.
+    `counts` (M, T) tells which trials count; what is the mice's own stays, and is drawn from what is left open of it by each of
+    `draws` (M, F + K), standard normal, for the mean of the log-likelihood over them.
     Nothing happens to a rule whose base rule has no parameters.
     """
     if not model.base_rule.parameters:
@@ -33,17 +43,22 @@ def warm_start(model: Any, batch: Batch, weights: Tensor, counts: Tensor, mice: 
     wide = batch.each(Tensor.double)
     initial = weights.detach().double().requires_grad_(weights.requires_grad)
     free = [alone.free_base_parameters, initial] if weights.requires_grad else [alone.free_base_parameters]
-    optimiser = torch.optim.LBFGS(free, max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
-
-    lapses = None if mice is None or mice.lapses is None else mice.lapses.double()
+    optimiser = torch.optim.LBFGS(
+        free, max_iter=STEPS if mice is None else STEPS_OF_DRAWS, line_search_fn="strong_wolfe", tolerance_grad=1e-9
+    )
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        own = None if mice is None else alone.own(mice.own.double())
-        logits, _ = unroll(alone, wide._replace(own=own), initial, strategy="auto")
-        value = -log_chosen(logits, wide.choice[..., 0], lapses)[counts].mean()
-        value.backward()
-        return value
+        total = torch.zeros((), dtype=torch.float64, device=weights.device)
+        for z in draws:
+            one, start = (mice, initial) if mice is None or z is None else mice.drawn(z, initial)
+            own = None if one is None else alone.own(one.own.double())
+            logits, _ = unroll(alone, wide._replace(own=own), start, strategy="auto")
+            lapses = None if one is None or one.lapses is None else one.lapses.double()
+            value = -log_chosen(logits, wide.choice[..., 0], lapses)[counts].mean() / len(draws)
+            value.backward()
+            total += value.detach()
+        return total
 
     optimiser.step(loss)
     if all(torch.isfinite(p).all() for p in free):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from networks import neural_rule
 from agents.neural.registry import NEURAL_RULES
 from twin.cohort import Cohort
 from twin.data.trials import Trials
+from twin.evaluation.recovery import recovery
 from twin.inference.card import load_fit
 from twin.inference.fit import fit
 from twin.inference.neural.individuals import Individuals, log_chosen, population, settle
@@ -101,15 +104,40 @@ def test_log_chosen_by_hand():
 def test_population_by_hand():
     mice = Individuals(
         ("scale", "lapse_low", "lapse_high"),
-        u=torch.tensor([[0.3, -2.0, -3.0], [-0.5, -4.0, -3.0]]),
+        u=torch.zeros(2, 3),
         mean=torch.tensor([0.0, -2.75, -2.75]),
         sd=torch.ones(3),
-        uncertainty=torch.tensor([[0.1, 1.0, 0.0], [0.2, 1.0, 0.0]]),
     )
-    found = population(mice)
+    u = torch.tensor([[0.3, -2.0, -3.0], [-0.5, -4.0, -3.0]])
+    found = population(mice, u, torch.tensor([[0.1, 1.0, 0.0], [0.2, 1.0, 0.0]]) ** 2)
     assert found.mean.numpy() == pytest.approx([0.0, -3.0, -3.0])
     expected = [np.sqrt((0.3**2 + 0.1**2 + 0.5**2 + 0.2**2) / 2), np.sqrt(2.0), 0.02]
     assert found.sd.numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_mice_are_drawn_by_hand():
+    mice = Individuals(
+        ("scale",), torch.tensor([[0.5]]), torch.zeros(1), torch.ones(1), torch.tensor([[[0.2, 0.0], [0.3, 0.4]]])
+    )
+    one, weights = mice.drawn(torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0]]))  # a coordinate, and an initial weight
+    assert one.u.numpy() == pytest.approx(np.array([[0.5 + 0.2 * 2]]))
+    assert weights.numpy() == pytest.approx(np.array([[1 + 0.3 * 2 - 0.4]]))
+    known, same = replace(mice, root=mice.root[:, :1, :1]).drawn(torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0]]))
+    assert known.u.numpy() == pytest.approx(one.u.numpy())
+    assert same.numpy() == pytest.approx(np.ones((1, 1)))
+    assert replace(mice, root=None).drawn(torch.zeros(1, 2), same)[0].u.numpy() == pytest.approx(0.5)
+
+
+def test_a_rule_stays_true_only_if_individuals_are_integrated_out(monkeypatch):
+    cohort, rollout, trials = simulated(24, 800, rate={"distribution": "lognormal", "median": 0.05, "sigma": 0.8})
+
+    def error():
+        found = fit(trials, "dnnglm", epochs=30, hidden=8, base_rule="reinforce", individual=True)
+        return recovery(found, cohort, rollout, trials)["relative_rmse_visited"]
+
+    assert error() < 0.35
+    monkeypatch.setattr(Individuals, "drawn", lambda self, z, weights: (self, weights))  # at the best coordinates alone
+    assert error() > 1.0
 
 
 def test_coordinates_of_a_gaussian_are_found(differing):
@@ -127,13 +155,13 @@ def test_coordinates_of_a_gaussian_are_found(differing):
     weights = torch.zeros(12, 2)
     with torch.no_grad():
         found, _ = settle(predict, choice, counts, start, weights, False, 15)
-        flat = found.uncertainty[:, 0].min()
+        flat = found.root[:, 0, 0].min()
         height = []
         grid = torch.linspace(-0.2, 0.2, 9)
         for d in grid:
             u = found.u.clone()
             u[:, 0] += d
-            moved = Individuals(found.names, u, found.mean, found.sd, found.uncertainty)
+            moved = replace(found, u=u)
             prior = -0.5 * (((u - found.mean) / found.sd) ** 2).sum(1)
             height.append((log_chosen(predict(moved, weights), choice, None) * counts).sum(1) + prior)
     height = torch.stack(height)
