@@ -117,13 +117,15 @@ class FitStudy(Study):
     kind: ClassVar[str] = "fit"
 
     data: Annotated[Path, BeforeValidator(_beside_scenario)]
+    columns: Mapping[str, str] = Field({}, description="columns of a table that have other names: quantity -> name")
+    choice_left: str | None = Field(None, description="value of the choice that means left, where the data do not tell")
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     inference: RecordedInference
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
-        rollout = formats.read(self.data)
+        rollout = formats.read(self.data, self.columns, self.choice_left)
         train, future, left_out = self._trials(rollout)
         fits, failed = fit_models(self.inference, train, folder, options)
         notes = list(dict.fromkeys([*rollout.notes, *left_out, *failed]))

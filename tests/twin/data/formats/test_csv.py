@@ -1,4 +1,4 @@
-"""Csv files of trials, in both dialects."""
+"""Csv files of trials, as people and programs write them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.data.formats import detect, read, write
-from twin.data.formats.csv import DIALECTS
 from twin.data.rollout import COLUMNS, REQUIRED, Rollout
+from twin.data.tables.columns import FIRST
 
 HEADER_A = "subject,session,date,trial,contrast_left,contrast_right,choice,correct,probability_left"
 ROWS_A = ["a,1,2020-01-01,1,1.0,0.0,-1,1,0.5", "a,1,2020-01-01,2,0.0,0.0,-1,0,0.5", "a,2,2020-01-02,1,0.0,0.5,-1,0,0.4"]
@@ -118,11 +118,11 @@ def test_a_row_is_as_the_first_dialect_says(tmp_path):
     write(Rollout(columns, np.array([0, 3]), ("a",)), tmp_path / "a.csv")
     with open(tmp_path / "a.csv", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == list(DIALECTS[0].columns)
+    assert header == [*FIRST, "simulated"]
     assert rows == [
-        ["a", "0", "", "0.5", "0.0", "-1", "1", "0.5"],
-        ["a", "0", "", "", "0.0", "-1", "0", "0.2"],
-        ["a", "0", "", "0.0", "1.0", "0", "0", "0.8"],
+        ["a", "0", "", "0.5", "0.0", "-1", "1", "0.5", "0"],
+        ["a", "0", "", "", "0.0", "-1", "0", "0.2", "0"],
+        ["a", "0", "", "0.0", "1.0", "0", "0", "0.8", "0"],
     ]
     assert not list(tmp_path.glob("*.tmp"))
 

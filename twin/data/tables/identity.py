@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from twin.data.formats.csv import cells
-from twin.data.formats.csv.layout import shown
-from twin.data.formats.csv.table import Table
 from twin.data.rollout import Rollout
+from twin.data.tables import cells
+from twin.data.tables.layout import shown
+from twin.data.tables.order import rows_named
+from twin.data.tables.parsing import Table
 
 LONG = 10  # from so many trials that are one and the same, a session was never a mouse's
 COPIES = range(2, 6)  # a session pasted so many times
@@ -50,7 +51,7 @@ def check_repeats(table: Table, rollout: Rollout, rows: np.ndarray | slice) -> N
                 continue
             m = int(sessions.mouse[np.searchsorted(sessions.start, start)])
             raise ValueError(
-                f"{table.source.path}, rows {table.number(int(first))} to {table.number(int(last))}: session "
+                f"{table.source.where}, {rows_named(table.name(int(first)), 'to', table.name(int(last)))}: session "
                 f"{rollout.session[start] + 1} of mouse {shown(rollout.ids[m])} is {what}; expected what the mouse did; remove "
                 f"what was copied"
             )
