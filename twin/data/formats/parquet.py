@@ -41,7 +41,12 @@ def load(path: Path) -> Any:
 
 def read(path: Path, asked: Asked) -> Rollout:
     """Every mouse of a file."""
-    return read_table(Columns(str(path), stem_of(path), load(path)), asked, source=path.name, format="parquet")
+    from twin.data.formats.alf.places import place_of
+
+    mouse = stem_of(path)
+    if mouse.startswith("_ibl"):  # a table of one mouse of the IBL, `.../SUBJECT/_ibl_subjectTrials.table.pqt` for instance
+        mouse = place_of(path.parent)[1] or path.resolve().parent.name
+    return read_table(Columns(str(path), mouse, load(path)), asked, source=path.name, format="parquet")
 
 
 def write(rollout: Rollout, path: Path) -> None:

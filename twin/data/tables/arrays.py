@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ MOST_ARRAYS = 10_000  # in one file
 KINDS = "biufSUMm"
 BROKEN = (
     *(ValueError, SyntaxError, EOFError, OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, OverflowError),
-    *(NotImplementedError, RuntimeError, MemoryError, AttributeError),
+    *(NotImplementedError, RuntimeError, MemoryError, AttributeError, tokenize.TokenError),
 )
 
 

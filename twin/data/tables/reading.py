@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from twin.data.tables.trials import trials_of
 FEW = 2  # from so many trials a mouse has a behaviour at all
 
 
-def read_table(source: Source, asked: Asked, /, **origin: Any) -> Rollout:
-    """Every mouse of a table; what was made of it beyond what it says is in the rollout's notes.
+def read_table(source: Source, asked: Asked, said: Sequence[str] = (), /, **origin: Any) -> Rollout:
+    """Every mouse of a table; what was made of it beyond what it says is in the rollout's notes, after what was `said`.
 
     Raises ValueError naming the table, and the missing column with its nearest name or the row and column of the wrong value.
     """
@@ -41,7 +42,7 @@ def read_table(source: Source, asked: Asked, /, **origin: Any) -> Rollout:
             columns[name] = trials.pop(name)[order.rows].astype(COLUMNS[name][0], copy=False)
     rollout = Rollout(columns, order.starts, tuple(table.labels["subject"]))
     check_repeats(table, rollout, order.rows)
-    notes = layout.notes + table.notes + _short(rollout)
+    notes = [*said, *layout.notes, *table.notes, *_short(rollout)]
     if _truth(table, "simulated"):
         origin["simulated"] = True
     origin |= {"notes": notes} if notes else {}

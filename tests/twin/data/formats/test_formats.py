@@ -49,14 +49,16 @@ def test_content_of_no_format_is_refused_with_all_there_are(tmp_path):
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["x"] = np.zeros(3)
     for name in ("a.md", "b.csv", "empty", "c.h5"):
-        with pytest.raises(ValueError, match=rf"{name}: its content is of no known format; expected a csv .* or an HDF5"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: its content is of no known format; expected an ALF .* or a csv .* or an HDF5"
+        ):
             formats.read(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected a csv .* or an HDF5 rollout"):
+    with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected an ALF .* or a csv .* or an HDF5 rollout"):
         formats.read(tmp_path / "none.h5")
 
 
 def test_what_cannot_be_written_is_refused_by_name(small, tmp_path):
-    with pytest.raises(ValueError, match=r"mice\.xyz: its name tells no format; expected one that ends in \.csv, .*\.h5"):
+    with pytest.raises(ValueError, match=r"mice\.xyz: its name tells no format; expected one that ends in .*\.csv, .*\.h5"):
         formats.write(small[1], tmp_path / "mice.xyz")
     with pytest.raises(ValueError, match=r"unknown format to write: 'cvs'; did you mean 'csv'"):
         formats.write(small[1], tmp_path / "mice.csv", "cvs")
