@@ -7,12 +7,14 @@ tables 1 is left, in the others -1), or else whoever asks for the table, with `c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
 
 from twin.data.tables import cells
 from twin.data.tables.layout import shown
+from twin.data.tables.names import Asked
 from twin.data.tables.parsing import Table
 
 NOT_TOLD = -2  # choice of an empty cell
@@ -46,7 +48,7 @@ def rewards(table: Table) -> np.ndarray:
     return found
 
 
-def choices(table: Table, side: np.ndarray, reward: np.ndarray, asked: str | None) -> np.ndarray:
+def choices(table: Table, side: np.ndarray, reward: np.ndarray, asked: Asked) -> np.ndarray:
     """Choice of each row, (N,) int8: 0 left, 1 right, -1 none, NOT_TOLD.
 
     `side` (N,): that of the stimulus, 0 where it has no contrast or none is told.
@@ -63,13 +65,26 @@ def choices(table: Table, side: np.ndarray, reward: np.ndarray, asked: str | Non
         elif cells.is_missing(text):
             meaning[text] = NOT_TOLD
     left = [text for text in texts if text not in meaning]
-    if asked is not None:
-        meaning |= _asked(table, left, numbers, asked)
+    if asked.choice_left is not None:
+        meaning |= _asked(table, left, numbers, asked.choice_left)
+    elif asked.codes is not None:
+        meaning |= _fixed(table, left, numbers, asked.codes)
     elif left:
         codes = _codes(table, left, numbers, side, reward)
         meaning |= {text: codes[number] for text in left if (number := numbers[text]) is not None}
     found: np.ndarray = np.array([meaning[text] for text in texts], np.int8)[table.columns["choice"]]
     return found
+
+
+def _fixed(table: Table, texts: list[str], numbers: dict[str, float | None], codes: Mapping[float, int]) -> dict[str, int]:
+    """What the codes of a format make of the values that no word explains."""
+    meaning = {}
+    for text in texts:
+        number = numbers[text]
+        if number not in codes or number is None:
+            _wrong(table, text, f"one of {', '.join(f'{code:g}' for code in codes)}")
+        meaning[text] = codes[number]
+    return meaning
 
 
 def _number(text: str) -> float | None:
@@ -99,10 +114,10 @@ def _asked(table: Table, texts: list[str], numbers: dict[str, float | None], ask
     none = [text for text in others if numbers[text] == 0] if len({numbers[t] or t for t in others}) > 1 and value != 0 else []
     right = [text for text in others if text not in none]
     if len({t if numbers[t] is None else numbers[t] for t in right}) > 1:
+        if len(others) == len(texts):
+            there = ", ".join(shown(text) for text in texts[:5])
+            _wrong(table, texts[0], f"{shown(asked)} among the values, since it was said to be left; there are {there}")
         _wrong(table, right[-1], f"one value beside {shown(asked)}, which was said to be left, and 0 or nothing for no choice")
-    if not any(is_left(text) for text in texts) and right and texts:
-        there = ", ".join(shown(text) for text in texts[:5])
-        _wrong(table, texts[0], f"{shown(asked)} among the values, since it was said to be left; there are {there}")
     return {text: 0 if is_left(text) else -1 if text in none else 1 for text in texts}
 
 

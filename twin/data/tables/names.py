@@ -52,6 +52,7 @@ class Asked(NamedTuple):
 
     columns: Mapping[str, str] = {}  # quantity -> name of its column
     choice_left: str | None = None
+    codes: Mapping[float, int] | None = None  # of a format whose choices have these and no others: 0 left, 1 right, -1 none
 
 
 def plain(name: str) -> str:

@@ -33,7 +33,7 @@ def read_table(source: Source, asked: Asked, said: Sequence[str] = (), /, **orig
         table.labels["subject"] = [source.stem]
     else:
         check_mice(table)
-    trials = trials_of(table, asked.choice_left)
+    trials = trials_of(table, asked)
     trials.setdefault("probability_left", table.columns.pop("probability_left", np.full(len(table), np.nan, np.float32)))
     order = find_order(table)
     columns = {"session": order.session.astype(COLUMNS["session"][0])}

@@ -6,16 +6,17 @@ import numpy as np
 
 from twin.data.tables import cells
 from twin.data.tables.codes import NOT_TOLD, UNKNOWN, choices, rewards
+from twin.data.tables.names import Asked
 from twin.data.tables.parsing import Table
 
 Trials = dict[str, np.ndarray]
 
 
-def trials_of(table: Table, choice_left: str | None) -> Trials:
+def trials_of(table: Table, asked: Asked) -> Trials:
     """contrast, side, choice, reward and what else a trial may have, (N,) each. Raises ValueError naming row and column."""
     contrast, marked = _signed(table) if table.layout.signed else _two_sided(table)
     reward = rewards(table)
-    choice = choices(table, np.sign(contrast), reward, choice_left)
+    choice = choices(table, np.sign(contrast), reward, asked)
     told = choice != NOT_TOLD
     choice = np.where(told, choice, -1).astype(np.int8)
     likelier_left = table.columns.get("probability_left", np.full(len(table), np.nan, np.float32)) > 0.5

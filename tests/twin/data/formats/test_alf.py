@@ -135,7 +135,7 @@ def test_what_the_release_of_2019_has_that_it_should_not(tmp_path):
         assert words in told
     np.save(folder / "_ibl_trials.choice.npy", np.array([-1, 1, 7]))
     with pytest.raises(
-        ValueError, match=r"session lab_a/KS_1/2019-08-06/001, trial 3, column 'choice': '7'; expected one value"
+        ValueError, match=r"session lab_a/KS_1/2019-08-06/001, trial 3, column 'choice': '7'; expected one of 1, -1, 0"
     ):
         read(tmp_path)
 
@@ -220,3 +220,16 @@ def test_a_mouse_that_cannot_be_a_folder_is_refused(name, small, tmp_path):
     with pytest.raises(ValueError, match="cannot be the name of a folder"):
         formats.write(mice, tmp_path / "mice.alf")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("choice", [1, -1, 0])
+def test_a_mouse_that_always_does_the_same(choice, tmp_path):
+    right = np.array([1, 0, 1, 0, 1, 0]) > 0
+    session(
+        tmp_path,
+        contrastLeft=np.where(right, np.nan, 1.0),
+        contrastRight=np.where(right, 1.0, np.nan),
+        choice=np.full(6, choice),
+        feedbackType=np.where((choice == -1) & right | (choice == 1) & ~right, 1, -1),
+    )
+    assert (read(tmp_path).choice == {1: 0, -1: 1, 0: -1}[choice]).all()

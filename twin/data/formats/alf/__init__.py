@@ -16,20 +16,18 @@ from twin.data.formats.alf.places import find_sessions, has_sessions
 from twin.data.formats.alf.trials import load_sessions
 from twin.data.formats.alf.writing import write
 from twin.data.rollout import Rollout
+from twin.data.tables.codes import IBL_CODES
 from twin.data.tables.columns import CARRIED, CARRIED_OF_SESSION
 from twin.data.tables.names import Asked
 from twin.data.tables.reading import read_table
 from twin.data.tables.source import Columns
-
-LEFT = "1"  # the choice, in every version of the files
 
 
 def read(path: Path, asked: Asked) -> Rollout:
     """Every mouse of a folder."""
     loaded = load_sessions(path, find_sessions(path))
     source = Columns(str(path), path.resolve().name, loaded.table, loaded.row_name)
-    asked = asked._replace(choice_left=asked.choice_left or LEFT)
-    return read_table(source, asked, loaded.notes, source=path.name, format="alf")
+    return read_table(source, asked._replace(codes=IBL_CODES), loaded.notes, source=path.name, format="alf")
 
 
 FORMAT = Format(
