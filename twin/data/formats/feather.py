@@ -26,7 +26,7 @@ def read(path: Path, asked: Asked) -> Rollout:
 
     with arrow.readable(path), arrow.opened(path) as file:
         arrow.check_size(path, 0, len(file.schema))
-        table = file.read_all().select(arrow.flat_names(file.schema))
+        table = arrow.checked(file.read_all().select(arrow.flat_names(file.schema)))
     return read_table(Columns(str(path), stem_of(path), table), asked, source=path.name, format="feather")
 
 

@@ -26,7 +26,7 @@ def read(path: Path, asked: Asked) -> Rollout:
     """Every mouse of a file."""
     from twin.data.tables import arrow
 
-    table = arrow.table_of_arrays(load_npz(path), str(path))
+    table = arrow.table_of_arrays(load_npz(path, str(path)), str(path))
     return read_table(Columns(str(path), stem_of(path), table), asked, source=path.name, format="npz")
 
 

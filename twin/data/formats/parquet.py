@@ -36,7 +36,7 @@ def load(path: Path) -> Any:
         file = pyarrow.parquet.ParquetFile(path, memory_map=False)
         arrow.check_size(path, file.metadata.num_rows, file.metadata.num_columns)
         names = arrow.flat_names(file.schema_arrow)
-        return file.read(columns=names, use_threads=False)
+        return arrow.checked(file.read(columns=names, use_threads=False))
 
 
 def read(path: Path, asked: Asked) -> Rollout:

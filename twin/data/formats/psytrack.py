@@ -155,7 +155,7 @@ def detect(path: Path) -> bool:
 def read(path: Path, asked: Asked) -> Rollout:
     """Every mouse of a file."""
     mice: dict[str, dict[str, Any]] = {}
-    for name, values in load_npz(path).items():
+    for name, values in load_npz(path, str(path)).items():
         parts = name.split("/")
         mouse = mice.setdefault(parts[0] if parts[0].isdecimal() else "", {"inputs": {}})
         place = mouse["inputs"] if "inputs" in parts[:-1] else mouse

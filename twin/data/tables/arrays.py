@@ -27,24 +27,27 @@ def load_npy(path: Path) -> np.ndarray:
         return _load(file, path.stat().st_size, str(path))
 
 
-def load_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file by name. Raises ValueError naming the one that is not whole, or holds objects."""
+def load_npz(path: Path | IO[bytes], where: str) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, called `where` in an error, by name.
+
+    Raises ValueError naming the one that is not whole, or holds objects.
+    """
     found = {}
     try:
         with zipfile.ZipFile(path) as file:
             members = file.infolist()
             if len(members) > MOST_ARRAYS:
-                raise ValueError(f"{path}: {len(members)} arrays; expected {MOST_ARRAYS} at most")
+                raise ValueError(f"{where}: {len(members)} arrays; expected {MOST_ARRAYS} at most")
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 if member.file_size > MOST_COMPRESSION * max(member.compress_size, 1):
-                    raise ValueError(f"{path}, array {name[:60]!r}: declares {member.file_size} bytes; it is not whole")
+                    raise ValueError(f"{where}, array {name[:60]!r}: declares {member.file_size} bytes; it is not whole")
                 with file.open(member) as stream:
-                    found[name] = _load(stream, member.file_size, f"{path}, array {name[:60]!r}")
+                    found[name] = _load(stream, member.file_size, f"{where}, array {name[:60]!r}")
     except BROKEN as error:
-        if str(error).startswith(str(path)):
+        if str(error).startswith(where):
             raise
-        raise ValueError(f"{path}: not whole as .npz ({_reason(error)}); save or copy it again") from None
+        raise ValueError(f"{where}: not whole as .npz ({_reason(error)}); save or copy it again") from None
     return found
 
 

@@ -98,14 +98,6 @@ def table_of_arrays(arrays: Mapping[str, np.ndarray], where: str) -> Any:
         raise ValueError(f"{where}: not a table ({str(error).splitlines()[0][:200]})") from None
 
 
-def array_of(values: Any, where: str) -> np.ndarray:
-    """Values as an array. Raises ValueError for those of different lengths."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{where}: values of different lengths; expected one value a trial") from None
-
-
 def _flat(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind not in "biufSUMO" or (values.ndim > 1 and max(values.shape) != values.size):
         raise ValueError(f"{where}: an array of {str(values.dtype)[:60]} and shape {values.shape}; expected one value a trial")
@@ -154,7 +146,7 @@ def readable(path: Path) -> Iterator[None]:
     """Make an error of Arrow's in this block a sentence about a file."""
     try:
         yield
-    except (pyarrow.ArrowException, KeyError, IndexError, OverflowError, MemoryError) as error:
+    except (pyarrow.ArrowException, KeyError, IndexError, OverflowError, MemoryError, UnicodeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path}: not whole, or not readable ({reason}); write or copy it again") from None
     except OSError as error:
@@ -163,6 +155,12 @@ def readable(path: Path) -> Iterator[None]:
         raise ValueError(
             f"{path}: not whole, or not readable ({' '.join(str(error).split())[:200]}); write or copy it again"
         ) from None
+
+
+def checked(table: Any) -> Any:
+    """A table whose texts are text and whose offsets are within it; else raises ArrowInvalid."""
+    table.validate(full=True)
+    return table
 
 
 def opened(path: Path) -> Any:
