@@ -34,7 +34,8 @@ def test_import_and_export_with_columns_and_codes_that_are_asked_for(odd, tmp_pa
     assert "no column 'correct': rewards follow" in capsys.readouterr().err
     assert (read_rollout(tmp_path / "a.h5").choice == read(CASES / "two_mice.csv").choice).all()
     assert main(["export", str(odd), str(tmp_path / "mice.alf"), *ASKED]) == 0
-    assert main(["verify", str(odd), "--against", "ibl-2019", *ASKED]) == 0
+    assert main(["verify", str(odd), "--against", "ibl-2019", *ASKED]) == 2
+    assert "the record does not tell P(left)" in capsys.readouterr().err
     assert main(["import", str(tmp_path / "a.h5"), str(tmp_path / "b.h5"), *ASKED]) == 2
     assert "says itself what its columns are" in capsys.readouterr().err
 

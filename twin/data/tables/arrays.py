@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from twin.data.files import memory_of_machine
+
 MOST_COMPRESSION = 1_100  # of zip's deflate: 1,032
 MOST_ARRAYS = 10_000  # in one file
 KINDS = "biufSUMm"
@@ -40,7 +42,7 @@ def load_npz(path: Path | IO[bytes], where: str) -> dict[str, np.ndarray]:
                 raise ValueError(f"{where}: {len(members)} arrays; expected {MOST_ARRAYS} at most")
             for member in members:
                 name = member.filename.removesuffix(".npy")
-                if member.file_size > MOST_COMPRESSION * max(member.compress_size, 1):
+                if member.file_size > min(MOST_COMPRESSION * max(member.compress_size, 1), memory_of_machine()):
                     raise ValueError(f"{where}, array {name[:60]!r}: declares {member.file_size} bytes; it is not whole")
                 with file.open(member) as stream:
                     found[name] = _load(stream, member.file_size, f"{where}, array {name[:60]!r}")

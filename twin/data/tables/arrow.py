@@ -12,12 +12,14 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
 
+from twin.data.files import memory_of_machine
 from twin.data.rollout import Rollout
 from twin.data.tables import cells
 from twin.data.tables.columns import columns_of
 from twin.data.tables.source import Column, Texts
 
-MOST_ROWS, MOST_COLUMNS = 500_000_000, 10_000
+MOST_COLUMNS = 10_000
+WIDTH = 8  # bytes of a value in memory, at most but for texts
 OWN = {b"written_by": b"behavioral-twin"}
 
 
@@ -169,8 +171,8 @@ def opened(path: Path) -> Any:
 
 
 def check_size(path: Path, rows: int, columns: int) -> None:
-    """Raise ValueError if so many rows are more than memory is meant to hold."""
-    if rows > MOST_ROWS or columns > MOST_COLUMNS:
-        raise ValueError(
-            f"{path}: {rows} rows and {columns} columns; expected {MOST_ROWS} and {MOST_COLUMNS} at most; divide it"
-        )
+    """Raise ValueError if so many values are more than the memory of this machine."""
+    if columns > MOST_COLUMNS:
+        raise ValueError(f"{path}: {columns} columns; expected {MOST_COLUMNS} at most")
+    if rows * columns * WIDTH > memory_of_machine():
+        raise ValueError(f"{path}: declares {rows} rows of {columns} columns, more than the memory of this machine; divide it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pandas
@@ -232,3 +233,23 @@ def test_a_file_cut_short_is_refused_by_name(save, tmp_path):
         (tmp_path / "table").write_bytes(whole[:n])
         with pytest.raises(ValueError, match=r"table: (not whole|its content is of no known format)"):
             read(tmp_path / "table")
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "array.npz", "line.csv.gz"])
+def test_more_than_memory_is_refused_before_it_is_there(name, tmp_path, monkeypatch):
+    """A few bytes that are a thousand times as many: rows of one value, zeros, a header without end."""
+    path = tmp_path / name
+    if name == "rows.parquet":
+        pyarrow.parquet.write_table(pyarrow.table({"choice": np.ones(200_000), "stimulus": np.ones(200_000)}), path)
+    elif name == "array.npz":
+        np.savez_compressed(path, choice=np.zeros(400_000), stimulus=np.zeros(400_000))
+    else:
+        path.write_bytes(gzip.compress(b"x" * 100_000_000, 1))
+    for module in ("arrow", "arrays"):
+        monkeypatch.setattr(f"twin.data.tables.{module}.memory_of_machine", lambda: 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"{name}[:,] "):
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60_000_000

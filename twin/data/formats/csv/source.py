@@ -24,6 +24,7 @@ UTF8 = "utf-8-sig"  # with a mark of the byte order at its beginning, or without
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of text in UTF-16, by which alone it is told
 SEPARATORS = (",", ";", "\t", "|")
 BLOCK = 1 << 21  # bytes of text read at once
+LONGEST = 1 << 20  # characters of a header
 NOT_WHOLE = (EOFError, UnicodeError, gzip.BadGzipFile, zlib.error)
 
 
@@ -181,7 +182,8 @@ def open_source(path: Path) -> Source:
         with opened_bytes(path) as file:
             encoding = "utf-16" if file.read(2) in UTF16 else UTF8
         with opened(path, encoding, "replace") as text:
-            number, line = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (1, ""))
+            lines = iter(lambda: text.readline(LONGEST), "")
+            number, line = next(((n, line) for n, line in enumerate(lines, 1) if line.strip()), (1, ""))
     except NOT_WHOLE as error:
         raise unread.not_whole(error) from None
     separator, header = _split(line)
