@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from tables import CASES
 
 from twin.data import formats
 from twin.data.rollout import REQUIRED
@@ -33,6 +34,22 @@ def test_a_file_is_of_the_one_format_it_was_written_in(name, small, tmp_path):
         assert back.ids == small[1].ids
         for column in set(REQUIRED) | (set(form.carries or ()) & small[1].columns.keys()):
             assert np.array_equal(back.columns[column], small[1].columns[column][kept]), column
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+@pytest.mark.parametrize("table", ["few_columns.csv", "reward_unknown_at_zero.csv", "mouse_without_choices.csv"])
+def test_what_is_not_known_stays_so_in_every_format(name, table, tmp_path):
+    """Rewards, sides and P(left) that nobody told, and mice that never chose, which PsyTrack does not know."""
+    first, form = formats.read(CASES / table), formats.formats()[name]
+    if name == "psytrack":
+        first = first.of_mice(np.flatnonzero(first.choices_by_mouse()))
+    path = tmp_path / f"mice{form.endings[0]}"
+    formats.write(first, path)
+    back = formats.read(path)
+    kept = first.choice >= 0 if name == "psytrack" else np.full(len(first), True)
+    assert back.ids == first.ids
+    for column in set(REQUIRED) | ({"response_time"} & first.columns.keys() & set(form.carries or first.columns)):
+        assert np.array_equal(back.columns[column], first.columns[column][kept], equal_nan=True), column
 
 
 def test_every_format_says_what_it_is():
