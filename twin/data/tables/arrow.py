@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ def column_of(array: Any, where: str) -> Column:
     if pyarrow.types.is_dictionary(kind):
         array, kind = array.cast(kind.value_type), kind.value_type
     if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
-        values: np.ndarray = array.cast(pyarrow.float64(), safe=False).to_numpy().astype(float)
-        return values
+        with suppress(pyarrow.ArrowInvalid):  # of whole numbers too long for it, such as ids, which stay apart as texts
+            values: np.ndarray = array.cast(pyarrow.float64()).to_numpy().astype(float)
+            return values
     try:
         texts = array.cast(pyarrow.string())
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):

@@ -141,9 +141,7 @@ def _codes(
     if len(best) > 1 and _differ(best, there):
         if min(wrong) > 0 and usual in possible:
             return usual
-        example = max(there - {0.0}, default=0.0)
-        text = next((text for text in texts if numbers[text] == (0.0 if {0.0, 1.0} == there else example)), texts[0])
-        _wrong(table, text, f"L or R, or codes that the rewards explain; {ASK}")
+        _wrong(table, min(texts, key=lambda text: abs(numbers[text] or 0)), f"L or R, or codes that the rewards explain; {ASK}")
     left = next(number for number, choice in best[0].items() if choice == 0)
     if best[0] != usual or "outcome" not in table.layout.at:
         table.notes.append(f"a choice of {left:g} is taken for left, as the rewards tell")

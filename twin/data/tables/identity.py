@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 
 from twin.data.rollout import Rollout
@@ -16,7 +18,7 @@ COPIES = range(2, 6)  # a session pasted so many times
 
 def check_mice(table: Table) -> None:
     """Raises ValueError for a mouse without a name, or two whose names are the same number."""
-    values: dict[float, str] = {}
+    values: dict[Decimal, str] = {}
     for i, label in enumerate(table.labels["subject"]):
 
         def refuse(expected: str, i: int = i) -> None:
@@ -25,7 +27,8 @@ def check_mice(table: Table) -> None:
         if cells.is_missing(label):
             refuse("the name of a mouse")
         try:
-            other = values.setdefault(cells.number(label), label)
+            cells.number(label)
+            other = values.setdefault(Decimal(label.strip().replace(",", ".")), label)  # exactly, for ids may be long
         except ValueError:
             continue
         if other != label:

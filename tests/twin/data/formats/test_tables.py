@@ -100,6 +100,12 @@ def test_a_dict_of_arrays_and_typed_columns():
     assert same(read({name: frame[name].to_list() for name in frame}), read(CSV))
 
 
+def test_mice_of_long_numbers_are_not_confused():
+    frame = pandas.read_csv(CSV)
+    frame["subject"] = 2**53 + np.arange(2)[(frame["subject"] == "m2").astype(int)]
+    assert read(frame).ids == (str(2**53), str(2**53 + 1))
+
+
 def test_columns_of_other_names_are_asked_for(tmp_path):
     frame = pandas.read_csv(CSV).rename(columns={"choice": "resp", "contrast_left": "L", "contrast_right": "R"})
     with pytest.raises(ValueError, match=r"column 'contrast_left' is missing.*--columns"):
