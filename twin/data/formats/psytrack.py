@@ -5,7 +5,7 @@
     dayLength trials in each session
     inputs    name -> (N, 1): cL, cR, cBoth, contrasts as tanh(5c) / tanh(5), signed in cBoth
     answer    the rewarded side, 0 left, 1 right; correct: was it chosen? -1 where that is not known
-    contrastLeft, contrastRight, probL, date   as in the Pillow lab's scripts, of every trial
+    contrastLeft, contrastRight, probL, date   as in the Pillow lab's scripts, of every trial; simulated: is it no recording?
 
 A file holds each array under MOUSE/KEY, mice counted from 0, `inputs/cL` for those within. Dictionaries that numpy has pickled
 are not loaded, for that can run code; hand them to `twin.read` instead.
@@ -29,7 +29,7 @@ from twin.data.tables.source import Columns
 
 STRENGTH = 5.0  # of the tanh
 CARRIED = ("session", "contrast", "side", "choice", "reward", "probability_left")
-COPIED = {"correct": "correct", "probL": "probability_left", "date": "date"}  # their name -> ours
+COPIED = {"correct": "correct", "probL": "probability_left", "date": "date", "simulated": "simulated"}  # their name -> ours
 
 
 def is_dictionary(source: Any) -> bool:
@@ -142,6 +142,7 @@ def _dictionary(rollout: Rollout, m: int, dates: np.ndarray) -> dict[str, Any]:
         "contrastLeft": left,
         "contrastRight": right,
         "probL": rollout.probability_left[rows].astype(float),
+        "simulated": int(rollout.simulated),
     }
     return found | ({"date": dates[rows]} if (dates[rows] != "").all() and len(rows) else {})
 

@@ -31,7 +31,7 @@ def test_a_file_is_of_the_one_format_it_was_written_in(name, small, tmp_path):
         assert [other.name for other in formats.formats().values() if other.detect(path)] == [name]
         back = formats.read(path)
         kept = small[1].choice >= 0 if name == "psytrack" else np.full(len(small[1]), True)  # which knows no other trials
-        assert back.ids == small[1].ids
+        assert back.ids == small[1].ids and back.simulated
         for column in set(REQUIRED) | (set(form.carries or ()) & small[1].columns.keys()):
             assert np.array_equal(back.columns[column], small[1].columns[column][kept]), column
 
