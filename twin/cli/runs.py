@@ -70,7 +70,7 @@ def _fit(options: argparse.Namespace) -> None:
     apply_changes(inference, options.set)
     table = {
         "kind": "fit",
-        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.resolve().name.split('.')[0])[:80]}",
+        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.absolute().name.split('.')[0])[:80]}",
         "data": str(options.data),
         "future": options.future,
         "folds": options.folds,
