@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
+import pandas
 import pytest
+import scipy.io
 from tables import CASES
 
 from twin.data import formats
@@ -50,6 +52,39 @@ def test_what_is_not_known_stays_so_in_every_format(name, table, tmp_path):
     assert back.ids == first.ids
     for column in set(REQUIRED) | ({"response_time"} & first.columns.keys() & set(form.carries or first.columns)):
         assert np.array_equal(back.columns[column], first.columns[column][kept], equal_nan=True), column
+
+
+def by_others(name, path):
+    """A file of a format that another program made."""
+    frame = pandas.read_csv(CASES / "two_mice.csv")
+    columns = {column: frame[column].to_numpy() for column in frame if column not in ("subject", "date")}
+    with open(path, "wb") as file:
+        if name in ("npz", "psytrack"):
+            np.savez(file, **(columns if name == "npz" else {"y": np.ones(3), "dayLength": np.array([3])}))
+        elif name == "mat":
+            scipy.io.savemat(file, columns)
+        elif name in ("csv", "parquet", "feather"):
+            getattr(frame, f"to_{name}")(file)
+        else:
+            file.write(b"\x89HDF\r\n\x1a\n of another program")
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_only_files_of_its_own_are_replaced(name, small, tmp_path):
+    form = formats.formats()[name]
+    path, others = (tmp_path / f"{stem}{form.endings[0]}" for stem in ("own", "others"))
+    formats.write(small[1], path)
+    with pytest.raises(ValueError, match=r"own.*: (there already; give another name, or --overwrite|a folder)"):
+        formats.write(small[1], path)
+    if form.is_ours is None:
+        return
+    formats.write(small[1].of_mice([0]), path, overwrite=True)
+    assert formats.read(path).n_mice == 1
+    by_others(name, others)
+    before = others.read_bytes()
+    with pytest.raises(ValueError, match=r"others.*: there already, and not an? .* that this program wrote"):
+        formats.write(small[1], others, overwrite=True)
+    assert others.read_bytes() == before
 
 
 def test_every_format_says_what_it_is():
