@@ -20,6 +20,7 @@ import numpy as np
 from fuzz.cases import Found, asked, report, run_cases
 from rollouts import rollout
 
+from twin.data.rollout import SESSION_COLUMNS
 from twin.data.store import describe, read_rollout, verify, write_rollout
 
 LIMIT = 10  # seconds
@@ -49,7 +50,7 @@ def whole_file(path: Path) -> None:
         theta=draw.random((3, 2)),
         theta_names=("rate", "baseline"),
         origin={"seed": 1, "cohort": {"mice": 3}},
-        of_session={"protocol": np.zeros(sessions, "i1"), "status": np.zeros(sessions, "i1")},
+        of_session={name: np.zeros(sessions, kind) for name, (kind, _) in SESSION_COLUMNS.items()},
     )
     write_rollout(everything, path, "kind = 'cohort'")
 

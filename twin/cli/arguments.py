@@ -16,6 +16,22 @@ def add_command(commands: Any, name: str, call: Callable[[argparse.Namespace], N
     return parser
 
 
+def declare_columns(parser: argparse.ArgumentParser) -> None:
+    """`--columns` and `--choice-left`, of commands that read tables."""
+    words = "columns of a table that have other names, such as choice=resp,stimulus=stim (see docs/formats.md)"
+    parser.add_argument("--columns", metavar="QUANTITY=COLUMN,...", help=words)
+    parser.add_argument(
+        "--choice-left", metavar="VALUE", help="value of the choice that means left, where the data do not tell"
+    )
+
+
+def asked_columns(options: argparse.Namespace) -> dict[str, str]:
+    """What `--columns` says."""
+    from twin.data.tables.names import parse_columns
+
+    return {} if options.columns is None else parse_columns(options.columns)
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, count, say
+from twin.cli.arguments import add_command, asked_columns, count, declare_columns, say
 
 if TYPE_CHECKING:
     from envs.protocols import Protocol
@@ -18,11 +18,13 @@ def declare_files(commands: Any) -> None:
     convert.add_argument("source", type=Path)
     convert.add_argument("destination", type=Path)
     convert.add_argument("--overwrite", action="store_true", help="replace the destination if it is an HDF5 rollout")
+    declare_columns(convert)
     export = add_command(commands, "export", _export, "Write the trials of a file in another format, for other programs.")
     export.add_argument("source", type=Path)
     export.add_argument("destination", type=Path)
     export.add_argument("--overwrite", action="store_true", help="replace the destination if it was made by `twin export`")
     export.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
+    declare_columns(export)
     info = add_command(commands, "info", _info, "Say what an HDF5 rollout holds.")
     info.add_argument("file", type=Path)
     words = "Check an HDF5 rollout against its content hash, and behaviour against protocols."
@@ -37,6 +39,7 @@ def declare_files(commands: Any) -> None:
     )
     words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
     verify.add_argument("--stage", type=count, metavar="N", help=words)
+    declare_columns(verify)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -48,13 +51,13 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace, format: str | None) -> None:
-    from twin.data.formats import check_destination, detect, write
+    from twin.data.formats import check_destination, detect, lost, read, write
 
     destination = options.destination
-    form = detect(options.source)
-    check_destination(destination, format, options.overwrite, options.source)
-    rollout = form.read(options.source)
-    say(rollout.notes)
+    detect(options.source)
+    form = check_destination(destination, format, options.overwrite, options.source)
+    rollout = read(options.source, asked_columns(options), options.choice_left)
+    say([*rollout.notes, *lost(rollout, form)])
     write(rollout, destination, format, options.overwrite)
     print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
 
@@ -68,7 +71,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from twin.data.formats import detect
+    from twin.data.formats import detect, read
 
     if options.stage is not None and not options.against:
         raise ValueError(f"--stage {options.stage} is of a protocol; name it by --against PROTOCOL")
@@ -82,7 +85,7 @@ def _verify(options: argparse.Namespace) -> None:
         from twin.replay import agreement
         from twin.report.tables import text_table
 
-        rollout = form.read(options.file)
+        rollout = read(options.file, asked_columns(options), options.choice_left)
         say(rollout.notes)
         header, rows, found = agreement(rollout, protocols, options.stage)
         print(*text_table(header, rows), *found, sep="\n")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, count, positive, say
+from twin.cli.arguments import add_command, asked_columns, count, declare_columns, positive, say
 
 if TYPE_CHECKING:
     from twin.studies.study import Options, Study
@@ -52,6 +52,7 @@ def declare_fit(commands: Any) -> None:
     fit.add_argument("--folds", type=count, default=0, metavar="N", help="predict each of N folds of mice from the others")
     fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
+    declare_columns(fit)
     fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
 
 
@@ -60,19 +61,24 @@ def _fit(options: argparse.Namespace) -> None:
     from twin.studies.scenario import apply_changes, parse
     from twin.studies.study import Options
 
-    say(read(options.data).notes)  # whatever is wrong with the file is said before anything is made
+    columns = asked_columns(options)
+    # whatever is wrong with the file is said before anything is made
+    say(read(options.data, columns, options.choice_left).notes)
     inference: dict[str, Any] = {"models": list(dict.fromkeys(options.model))}
     if options.features is not None:
         inference["features"] = [name.strip() for name in options.features.split(",")]
     apply_changes(inference, options.set)
     table = {
         "kind": "fit",
-        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.name.split('.')[0])[:80]}",
+        "name": f"fit-{re.sub(r'[^0-9A-Za-z_-]+', '-', options.data.absolute().name.split('.')[0])[:80]}",
         "data": str(options.data),
         "future": options.future,
         "folds": options.folds,
+        "columns": columns,
         "inference": inference,
     }
+    if options.choice_left is not None:
+        table["choice_left"] = options.choice_left
     study = parse(table, "twin fit")
     _run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
 

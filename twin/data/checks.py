@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.features import feature_codes
-from twin.data.rollout import Rollout
+from twin.data.rollout import TASKS, Rollout
 
 
 class Range(NamedTuple):
@@ -34,6 +34,10 @@ RANGES = {
     "start_time": Range(0, inf, unknown=True),
     "protocol": Range(0, inf),
     "status": Range(-4, 5),
+    "date": Range(0, 99_991_231),
+    "clock_s": Range(0, 86_400, unknown=True),
+    "task": Range(-1, len(TASKS) - 1),
+    "weight_g": Range(0, 1_000, unknown=True),
 }
 
 

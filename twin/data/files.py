@@ -82,6 +82,11 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.3g} MB"
 
 
+def memory_of_machine() -> int:
+    """Bytes of memory that there are."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def told(error: OSError) -> str:
     """One sentence of any error of the system, its file first."""
     if error.errno is None or error.strerror is None:

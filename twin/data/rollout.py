@@ -30,7 +30,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
 SESSION_COLUMNS: dict[str, tuple[str, str]] = {
     "protocol": ("int8", "protocol of the session: 0 `protocol` of the origin, n the n-th of its `then`"),
     "status": ("int8", "IBL training status at the end of the session (twin.evaluation.status.Status)"),
+    "date": ("int32", "date of a recorded session, as 20210331; 0 where none is told"),
+    "clock_s": ("float32", "when a recorded session began, seconds after midnight of its date; NaN where none is told"),
+    "task": ("int8", "task of a recorded session, in the order of TASKS; -1 where none is told"),
+    "weight_g": ("float32", "weight of the mouse, grams; NaN where none is told"),
 }
+TASKS = ("trainingChoiceWorld", "biasedChoiceWorld", "ephysChoiceWorld", "habituationChoiceWorld")
 REQUIRED = tuple(COLUMNS)[:6]
 
 
@@ -118,6 +123,11 @@ class Rollout:
         if "start_time" in self.columns and "response_time" in self.columns:
             totals["duration_s"] = self.columns["start_time"][last].astype(float) + self.columns["response_time"][last]
         return totals
+
+    @property
+    def simulated(self) -> bool:
+        """Were these mice simulated, here or by whoever wrote the file that they are from?"""
+        return "cohort" in self.origin or bool(self.origin.get("simulated", False))
 
     @property
     def notes(self) -> list[str]:

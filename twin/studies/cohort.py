@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from twin.cohort import Cohort
 from twin.data.rollout import Rollout
 from twin.data.store import read_rollout, write_rollout
 from twin.evaluation.performance import behavior
 from twin.evaluation.status_times import times_to_status, with_status
-from twin.report.tables import number
 from twin.simulation import simulate
 from twin.simulation.until import Phase, simulate_until
 from twin.studies.folder import RunFolder
-from twin.studies.results import BehaviorResults, Number, Record
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import NamedProtocol, RunLength, check_target
+from twin.studies.training import TrainingResults
 
 
-class TimesToStatus(Record):
-    """When mice reached a training status; times are those of the mice that did, the day they did included."""
-
-    median: float = Field(description="median time")
-    mean: float = Field(description="mean time")
-    sd: Number = Field(description="standard deviation; null of one mouse")
-    ci95: tuple[float, float] | None = Field(description="95 % interval of the mean (Student's t); null of one mouse")
-    fraction_reached: float = Field(description="fraction of all mice that reached it")
-
-
-class CohortResults(BehaviorResults):
+class CohortResults(TrainingResults):
     """How mice perform, and when they are trained."""
-
-    sessions_to_status: Mapping[str, TimesToStatus] = Field(description="sessions, by status that some mouse reached")
-    trials_to_status: Mapping[str, TimesToStatus] = Field(description="trials, by status that some mouse reached")
 
     def summary(self) -> str:
         """How the mice did, and when they were trained."""
-        statuses = [
-            f"{status}: {100 * times.fraction_reached:.0f} % of mice, after {times.mean:.1f} sessions (sd {number(times.sd)})"
-            for status, times in self.sessions_to_status.items()
-        ]
-        return "\n".join([super().summary(), *statuses])
+        return "\n".join([super().summary(), *self.status_lines()])
 
 
 class CohortStudy(Study):
@@ -92,22 +73,6 @@ class CohortStudy(Study):
         return Done(results, partial(_page, folder.path, results, rollout))
 
 
-def _status_text(results: CohortResults) -> list[str]:
-    """When mice reached each training status."""
-    from twin.report.html import table
-
-    header = ["status", "mice that reached it", "sessions: mean", "sd", "median", "trials: mean", "sd", "median"]
-    rows = [
-        [label, f"{100 * times.fraction_reached:.0f} %", *_numbers(times), *_numbers(results.trials_to_status[label])]
-        for label, times in results.sessions_to_status.items()
-    ]
-    return ["Of the mice that reached it, the session included.", table(rows, header)]
-
-
-def _numbers(times: TimesToStatus) -> list[Any]:
-    return [times.mean, times.sd, times.median]
-
-
 def _page(folder: Path, results: CohortResults, rollout: Rollout) -> None:
     from twin.report import page
     from twin.report.mice import mice_text
@@ -116,6 +81,6 @@ def _page(folder: Path, results: CohortResults, rollout: Rollout) -> None:
     shown = Shown(results.table(), rollout)
     sections: list[tuple[str, str | list[str]]] = [("Behaviour", "")]
     if results.sessions_to_status:
-        sections.append(("Training status", _status_text(results)))
+        sections.append(("Training status", results.status_text()))
     sections.append(("Mice", mice_text(shown.results["mice_table"])))
     page.write(folder, results.scenario, sections, results.facts(), shown)

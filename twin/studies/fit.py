@@ -16,14 +16,16 @@ from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
+from twin.evaluation.status_times import times_to_status
 from twin.inference.registry import find_settings
 from twin.inference.settings import RuleSettings
 from twin.report.tables import model_table, text_table
 from twin.studies.folder import RunFolder
 from twin.studies.models import FAILURES, KeptScores, fit_models
-from twin.studies.results import WARNINGS, BehaviorResults, Number, Pair, Record, warning_lines
+from twin.studies.results import WARNINGS, Number, Pair, Record, warning_lines
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference
+from twin.studies.training import TrainingResults, with_recorded_status
 
 if TYPE_CHECKING:
     from twin.inference.fit import Fit  # torch is loaded once there is something to fit
@@ -69,8 +71,8 @@ class ModelComparison(Pair):
     reason: str = Field("", description="why there is no p, where there is none")
 
 
-class FitResults(BehaviorResults):
-    """How mice perform, and how well models predict them."""
+class FitResults(TrainingResults):
+    """How mice perform, when they were trained, and how well models predict them."""
 
     models: Mapping[str, FittedModel] = Field(description="by model, `chance` among them")
     comparisons: Sequence[ModelComparison] = Field(description="of every two models but chance")
@@ -82,7 +84,7 @@ class FitResults(BehaviorResults):
     def summary(self) -> str:
         """How the mice did, the table of the models, and what in it is none."""
         told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *warning_lines(self.models), *self.flag_lines()]
-        return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
+        return "\n".join([super().summary(), *self.status_lines(), *(f"note: {note}" for note in self.notes), "", *told])
 
     def facts(self) -> dict[str, str]:
         """What the page says before its first section."""
@@ -117,22 +119,24 @@ class FitStudy(Study):
     kind: ClassVar[str] = "fit"
 
     data: Annotated[Path, BeforeValidator(_beside_scenario)]
+    columns: Mapping[str, str] = Field({}, description="columns of a table that have other names: quantity -> name")
+    choice_left: str | None = Field(None, description="value of the choice that means left, where the data do not tell")
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     inference: RecordedInference
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
-        rollout = formats.read(self.data)
+        rollout, told = with_recorded_status(formats.read(self.data, self.columns, self.choice_left))
         train, future, left_out = self._trials(rollout)
         fits, failed = fit_models(self.inference, train, folder, options)
-        notes = list(dict.fromkeys([*rollout.notes, *left_out, *failed]))
+        notes = list(dict.fromkeys([*rollout.notes, *told, *left_out, *failed]))
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}
 
         from twin.evaluation.scores import compare
 
         scores = compare(fits, train, future, held_out)
-        behaved = behavior(rollout)
+        behaved = behavior(rollout) | times_to_status(rollout)
         behaved["mice_table"] = with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
         found = {name: fit for name, (fit, _) in fits.items()}
         results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
@@ -213,4 +217,7 @@ def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, f
     updates = updates_of_first_mouse({name: fit for name, fit in fits.items() if name != "static-glm"})
     shown = Shown(results.table(), rollout, trials, weights_of(fits, trials), None, updates)
     sections = [("Scores", _scores_text(results)), ("Mice", mice_text(shown.results["mice_table"])), ("The learning rule", "")]
-    page.write(folder, results.scenario, [*sections, ("Weights", ""), ("Behaviour", "")], results.facts(), shown)
+    sections += [("Weights", ""), ("Behaviour", "")]
+    if results.sessions_to_status:
+        sections.append(("Training status", results.status_text()))
+    page.write(folder, results.scenario, sections, results.facts(), shown)

@@ -60,7 +60,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
         (["run", QUICKSTART, "--set", "cohort.rule=reinforc"], "did you mean 'reinforce'"),
         (["run", QUICKSTART, "--engine", "proceses"], "unknown engine 'proceses'; did you mean 'processes'"),
         (["fit", "none.h5", "--model", "reinforce"], "no such file"),
-        (["fit", "README.md", "--model", "reinforce"], "its content is of no known format; expected a csv file of trials"),
+        (["fit", "README.md", "--model", "reinforce"], "its content is of no known format; expected an ALF folder"),
         (["import", "none.csv", "x.h5"], "no such file"),
         (["info", "none.h5"], "no such file"),
         (["report", "none"], "none: not a run folder: it holds no scenario.toml"),

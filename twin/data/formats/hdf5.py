@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from twin.data.formats import Format
+from twin.data.rollout import Rollout
 from twin.data.store import describe, is_rollout, read_rollout, verify, write_rollout
+from twin.data.tables.names import Asked
 
 
 def is_ours(path: Path) -> bool:
@@ -17,12 +19,24 @@ def is_ours(path: Path) -> bool:
     return True
 
 
+def detect(path: Path) -> bool:
+    """Is it a file of the store?"""
+    return path.is_file() and is_rollout(path)
+
+
+def read(path: Path, asked: Asked) -> Rollout:
+    """All of a rollout, whose columns need no names."""
+    if asked != Asked():
+        raise ValueError(f"{path}: an HDF5 rollout says itself what its columns are; leave out --columns and --choice-left")
+    return read_rollout(path)
+
+
 FORMAT = Format(
     "hdf5",
     "an HDF5 rollout of `twin run` or `twin import`",
     (".h5", ".hdf5"),
-    is_rollout,
-    read_rollout,
+    detect,
+    read,
     write_rollout,
     verify,
     is_ours,

@@ -3,7 +3,8 @@
     /                 format, format_version, origin (JSON: seed, protocol, cohort, source), scenario (TOML), versions (JSON),
                       content_hash, complete (written last)
     /mice             id, key, theta (M, P; attribute `names`), start (M + 1)
-    /sessions         mouse, session, start, stop; duration_s, water_ul, protocol, status where known (SESSION_COLUMNS)
+    /sessions         mouse, session, start, stop; duration_s, water_ul, protocol, status, date, clock_s, task, weight_g where
+                      known (SESSION_COLUMNS)
     /trials/<column>  one 1-D dataset per column of COLUMNS, all mice concatenated; weights (N, K), attribute `features`
 
 The content hash is that of all of these that are read back (`content_hash`); names and notes also have the checksum of the

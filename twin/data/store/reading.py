@@ -118,7 +118,7 @@ def _read(file: Any) -> Rollout:
     columns = {name: schema.array(trials, name, _kinds(COLUMNS[name][0]), (n,)) for name in COLUMNS}
     if missing := [name for name in REQUIRED if columns[name] is None]:
         raise schema.SchemaError(f"the trial columns {missing} are missing")
-    of_session = {name: schema.array(sessions, name, "iu", (None,)) for name in SESSION_COLUMNS}
+    of_session = {name: schema.array(sessions, name, _kinds(SESSION_COLUMNS[name][0]), (None,)) for name in SESSION_COLUMNS}
     weights, theta = schema.array(trials, "weights", "f", (n, None)), schema.array(mice, "theta", "f", (m, None))
     keys = schema.array(mice, "key", "u", (m,))
     return Rollout(

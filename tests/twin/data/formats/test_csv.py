@@ -1,4 +1,4 @@
-"""Csv files of trials, in both dialects."""
+"""Csv files of trials, as people and programs write them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import gzip
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.data.formats import detect, read, write
-from twin.data.formats.csv import DIALECTS
 from twin.data.rollout import COLUMNS, REQUIRED, Rollout
+from twin.data.tables.columns import FIRST
 
 HEADER_A = "subject,session,date,trial,contrast_left,contrast_right,choice,correct,probability_left"
 ROWS_A = ["a,1,2020-01-01,1,1.0,0.0,-1,1,0.5", "a,1,2020-01-01,2,0.0,0.0,-1,0,0.5", "a,2,2020-01-02,1,0.0,0.5,-1,0,0.4"]
@@ -85,8 +85,10 @@ TRIAL = st.tuples(
 )
 
 
+@pytest.mark.parametrize("ending", [".csv.gz", ".parquet", ".feather", ".npz"])
+@settings(max_examples=40, deadline=None)
 @given(mice=st.lists(st.lists(st.lists(TRIAL, min_size=1, max_size=4), min_size=1, max_size=3), min_size=1, max_size=3))
-def test_what_is_written_is_read_back_to_the_bit(mice, tmp_path_factory):
+def test_what_is_written_is_read_back_to_the_bit(ending, mice, tmp_path_factory):
     """Every column that recorded data have, of mice, their sessions and trials, also at zero contrast and without a choice."""
     trials = [(s, *trial) for sessions in mice for s, trials in enumerate(sessions) for trial in trials]
     session, contrast, side, choice, probability = (np.array(column) for column in zip(*trials, strict=True))
@@ -95,7 +97,7 @@ def test_what_is_written_is_read_back_to_the_bit(mice, tmp_path_factory):
     columns = {name: np.asarray(v, COLUMNS[name][0]) for name, v in zip(REQUIRED, values, strict=True)}
     starts = np.cumsum([0, *(sum(len(trials) for trials in sessions) for sessions in mice)])
     rollout = Rollout(columns, starts, tuple(f"mouse, {m}" for m in range(len(mice))))
-    path = tmp_path_factory.mktemp("csv") / "mice.csv.gz"
+    path = tmp_path_factory.mktemp("table") / f"mice{ending}"
     write(rollout, path)
     back = read(path)
     for name in REQUIRED:
@@ -118,11 +120,11 @@ def test_a_row_is_as_the_first_dialect_says(tmp_path):
     write(Rollout(columns, np.array([0, 3]), ("a",)), tmp_path / "a.csv")
     with open(tmp_path / "a.csv", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == list(DIALECTS[0].columns)
+    assert header == [*FIRST, "simulated"]
     assert rows == [
-        ["a", "0", "", "0.5", "0.0", "-1", "1", "0.5"],
-        ["a", "0", "", "", "0.0", "-1", "0", "0.2"],
-        ["a", "0", "", "0.0", "1.0", "0", "0", "0.8"],
+        ["a", "0", "", "0.5", "0.0", "-1", "1", "0.5", "0"],
+        ["a", "0", "", "", "0.0", "-1", "0", "0.2", "0"],
+        ["a", "0", "", "0.0", "1.0", "0", "0", "0.8", "0"],
     ]
     assert not list(tmp_path.glob("*.tmp"))
 

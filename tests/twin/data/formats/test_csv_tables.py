@@ -127,7 +127,7 @@ def test_a_table_is_the_same_however_a_program_writes_it(write, encoding, tmp_pa
 @pytest.mark.parametrize(
     ("header", "line", "message"),
     [
-        (HEADER.replace("date", "choice"), "m,1,1,1,0.5,0,-1,1,0.5", r"row 1, column 'choice': there 2 times \(columns 3, 7\)"),
+        (HEADER.replace("date", "choice"), "m,1,1,1,0.5,0,-1,1,0.5", r"column 'choice': there 2 times \(columns 3, 7\)"),
         (HEADER + ",response_time", "m,1,2021-03-01,1,0.5,0,-1,1,0.5,-3", r"column 'response_time': '-3'; expected seconds"),
         ("subject,stimulus,choice", "m,-1.5,L", r"column 'stimulus': '-1.5'; expected a signed contrast"),
         ("subject,stimulus,choice", "m,,L", r"column 'stimulus': ''; expected a signed contrast"),

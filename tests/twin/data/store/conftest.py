@@ -15,7 +15,8 @@ from twin.data.store import write_rollout
 def complete(small):
     """A rollout that has everything a file can hold."""
     sessions = len(small[1].sessions.start)
-    return dataclasses.replace(small[1], of_session={name: np.zeros(sessions, np.int8) for name in SESSION_COLUMNS})
+    known = {name: np.zeros(sessions, kind) for name, (kind, _) in SESSION_COLUMNS.items()}
+    return dataclasses.replace(small[1], of_session=known)
 
 
 @pytest.fixture

@@ -16,21 +16,16 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from twin.data.formats.csv.layout import count_known
+from twin.data.tables.names import count_known
+from twin.data.tables.source import Block, Texts, stem_of
 
 GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
 UTF8 = "utf-8-sig"  # with a mark of the byte order at its beginning, or without
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of text in UTF-16, by which alone it is told
 SEPARATORS = (",", ";", "\t", "|")
 BLOCK = 1 << 21  # bytes of text read at once
+LONGEST = 1 << 20  # characters of a header
 NOT_WHOLE = (EOFError, UnicodeError, gzip.BadGzipFile, zlib.error)
-
-
-class Block(NamedTuple):
-    """Some rows of a table: of each column the different texts, and which of them is in each row, (n,)."""
-
-    texts: list[list[str]]
-    codes: list[np.ndarray]
 
 
 class Source(NamedTuple):
@@ -43,9 +38,19 @@ class Source(NamedTuple):
     header_row: int  # from 1; what is before it is empty
 
     @property
+    def where(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    @property
     def stem(self) -> str:
         """The file's name without its endings."""
-        return self.path.name.split(".")[0]
+        return stem_of(self.path)
+
+    @property
+    def hint(self) -> str:
+        """How the header was divided."""
+        return f"; the separator found is {self.separator!r}"
 
     def blocks(self, columns: Sequence[int]) -> Iterator[Block]:
         """The cells of some columns, without rows that are empty in all of them.
@@ -57,8 +62,9 @@ class Source(NamedTuple):
         try:
             with self._utf8(pyarrow) as file:
                 for batch in self._reader(pyarrow, file, columns):
-                    found = [(column.dictionary.to_pylist(), column.indices.to_numpy()) for column in batch.columns]
-                    yield _without_empty_rows(Block([texts for texts, _ in found], [codes for _, codes in found]))
+                    found = [Texts(column.dictionary, column.indices.to_numpy()) for column in batch.columns]
+                    if kept := _without_empty_rows(found):
+                        yield kept
         except NOT_WHOLE as error:
             raise self.not_whole(error) from None
         except OSError as error:
@@ -101,16 +107,16 @@ class Source(NamedTuple):
             rows = enumerate(csv.reader(file, delimiter=self.separator), 1)
             yield from ((n, cells) for n, cells in rows if n >= self.header_row and cells)
 
-    def find(self, row: int, columns: Sequence[int]) -> tuple[int, dict[int, str]]:
+    def find(self, row: int, columns: Sequence[int]) -> tuple[str, dict[int, str]]:
         """Number in the file, and the cells, of a row of the blocks of these columns (from 0)."""
         try:
             found = ((number, cells) for number, cells in self.records() if any(c < len(cells) and cells[c] for c in columns))
             for i, (number, cells) in enumerate(found):
                 if i == row + 1:
-                    return number, dict(enumerate(cells))
+                    return f"row {number}", dict(enumerate(cells))
         except csv.Error:  # a cell larger than the csv module takes
             pass
-        return row + 1 + self.header_row, {}
+        return f"row {row + 1 + self.header_row}", {}
 
     def not_whole(self, error: Exception) -> ValueError:
         """What to say of bytes that are not text."""
@@ -135,17 +141,20 @@ class Source(NamedTuple):
         return ValueError(f"{self.path}: not a table that can be read ({error.splitlines()[0][:200]}); save it again as csv")
 
 
-def _without_empty_rows(block: Block) -> Block:
-    empty = np.ones(len(block.codes[0]), bool)
-    for known, codes in zip(block.texts, block.codes, strict=True):
-        if "" not in known:
-            return block
-        empty &= codes == known.index("")
+def _without_empty_rows(block: list[Texts]) -> Block:
+    """A block without rows that are empty in every column; of none, nothing."""
+    empty = np.ones(len(block[0].codes), bool)
+    for column in block:
+        at = column.different.index("").as_py()
+        if at < 0:
+            return list(block)
+        empty &= column.codes == at
     if not empty.any():
-        return block
-    kept = [np.unique(codes[~empty], return_inverse=True) for codes in block.codes]
-    texts = [[texts[i] for i in used.tolist()] for texts, (used, _) in zip(block.texts, kept, strict=True)]
-    return Block(texts, [codes for _, codes in kept])
+        return list(block)
+    if empty.all():
+        return []
+    kept = [(column, *np.unique(column.codes[~empty], return_inverse=True)) for column in block]
+    return [Texts(column.different.take(used), codes) for column, used, codes in kept]
 
 
 def opened_bytes(path: Path) -> IO[bytes]:
@@ -173,7 +182,8 @@ def open_source(path: Path) -> Source:
         with opened_bytes(path) as file:
             encoding = "utf-16" if file.read(2) in UTF16 else UTF8
         with opened(path, encoding, "replace") as text:
-            number, line = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (1, ""))
+            lines = iter(lambda: text.readline(LONGEST), "")
+            number, line = next(((n, line) for n, line in enumerate(lines, 1) if line.strip()), (1, ""))
     except NOT_WHOLE as error:
         raise unread.not_whole(error) from None
     separator, header = _split(line)

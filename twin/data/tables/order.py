@@ -12,9 +12,9 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from twin.data.formats.csv import cells
-from twin.data.formats.csv.layout import shown
-from twin.data.formats.csv.table import Table, narrow
+from twin.data.tables import cells
+from twin.data.tables.layout import shown
+from twin.data.tables.parsing import Table, narrow
 
 
 class Order(NamedTuple):
@@ -173,8 +173,14 @@ def _sorted(table: Table, keys: _Keys, place: np.ndarray, natural: np.ndarray | 
         twice = (place[rows][1:] == place[rows][:-1]) & (keys.trial[rows][1:] == keys.trial[rows][:-1])
         if twice.any():
             _refuse_twice(table, *np.sort(rows[int(np.argmax(twice)) :][:2]).tolist())
-    table.notes.append(f"rows were not in order (first seen in row {table.number(row)}): sorted by {keys.words}")
+    table.notes.append(f"rows were not in order (first seen in {table.name(row)}): sorted by {keys.words}")
     return rows
+
+
+def rows_named(first: str, joint: str, last: str) -> str:
+    """Two rows in words: "rows 2 and 8" of "row 2" and "row 8"."""
+    joined = first.startswith("row ") and last.startswith("row ")
+    return f"rows {first[4:]} {joint} {last[4:]}" if joined else f"{first} {joint} {last}"
 
 
 def _session_of(table: Table, row: int) -> str:
@@ -189,7 +195,7 @@ def _session_of(table: Table, row: int) -> str:
 
 def _refuse(table: Table, row: int, why: str) -> NoReturn:
     raise ValueError(
-        f"{table.source.path}, row {table.number(row)}: {_session_of(table, row)} {why}; expected rows in order, or columns "
+        f"{table.source.where}, {table.name(row)}: {_session_of(table, row)} {why}; expected rows in order, or columns "
         f"'date' (as 2021-03-31), 'session' and 'trial' to put them in order"
     )
 
@@ -198,6 +204,6 @@ def _refuse_twice(table: Table, row: int, again: int) -> NoReturn:
     number = table.columns["trial"][row] if "trial" in table.layout.at else None
     what = "have the same time" if number is None or np.isnan(number) else f"are both trial {number:g}"
     raise ValueError(
-        f"{table.source.path}, rows {table.number(row)} and {table.number(again)}: {what} of {_session_of(table, row)}; "
+        f"{table.source.where}, {rows_named(table.name(row), 'and', table.name(again))}: {what} of {_session_of(table, row)}; "
         f"expected each trial once; remove what is there twice, or give each session a number of its own in 'session'"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 
-from twin.data.formats.csv import cells
-from twin.data.formats.csv.layout import shown
-from twin.data.formats.csv.table import Table
 from twin.data.rollout import Rollout
+from twin.data.tables import cells
+from twin.data.tables.layout import shown
+from twin.data.tables.order import rows_named
+from twin.data.tables.parsing import Table
 
 LONG = 10  # from so many trials that are one and the same, a session was never a mouse's
 COPIES = range(2, 6)  # a session pasted so many times
@@ -15,7 +18,7 @@ COPIES = range(2, 6)  # a session pasted so many times
 
 def check_mice(table: Table) -> None:
     """Raises ValueError for a mouse without a name, or two whose names are the same number."""
-    values: dict[float, str] = {}
+    values: dict[Decimal, str] = {}
     for i, label in enumerate(table.labels["subject"]):
 
         def refuse(expected: str, i: int = i) -> None:
@@ -24,7 +27,8 @@ def check_mice(table: Table) -> None:
         if cells.is_missing(label):
             refuse("the name of a mouse")
         try:
-            other = values.setdefault(cells.number(label), label)
+            cells.number(label)
+            other = values.setdefault(Decimal(label.strip().replace(",", ".")), label)  # exactly, for ids may be long
         except ValueError:
             continue
         if other != label:
@@ -50,7 +54,7 @@ def check_repeats(table: Table, rollout: Rollout, rows: np.ndarray | slice) -> N
                 continue
             m = int(sessions.mouse[np.searchsorted(sessions.start, start)])
             raise ValueError(
-                f"{table.source.path}, rows {table.number(int(first))} to {table.number(int(last))}: session "
+                f"{table.source.where}, {rows_named(table.name(int(first)), 'to', table.name(int(last)))}: session "
                 f"{rollout.session[start] + 1} of mouse {shown(rollout.ids[m])} is {what}; expected what the mouse did; remove "
                 f"what was copied"
             )
