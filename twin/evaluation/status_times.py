@@ -25,16 +25,35 @@ def mice_offsets(rollout: Rollout) -> np.ndarray:
     return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
 
 
-def with_status(rollout: Rollout) -> Rollout:
-    """A simulated rollout with the training status of every session in `of_session`, decided if it is not there yet."""
-    if "status" in rollout.of_session:
-        return rollout
+def session_tasks(rollout: Rollout) -> np.ndarray:
+    """Task of every session (S,) int8, values of `Task`: as its protocol says, else by the blocks it was recorded with.
+
+    A recorded session is a biased one if its P(left) is .2, .5 or .8 throughout and not .5 alone; one that does not tell it is
+    taken for training.
+    """
+    if "protocol" not in rollout.origin:
+        return _tasks_by_blocks(rollout)
     number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
     stage, tasks = rollout.stage[rollout.sessions.start], np.zeros(len(number), np.int8)
     for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
-        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
+        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks], np.int8)
         tasks[number == i] = codes[stage[number == i]]
-    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), tasks)
+    return tasks
+
+
+def _tasks_by_blocks(rollout: Rollout) -> np.ndarray:
+    shift = np.abs(rollout.probability_left - 0.5)
+    block, other = np.abs(shift - 0.3) < 1e-6, (shift > 1e-6) & (np.abs(shift - 0.3) > 1e-6)
+    some, strange = (np.logical_or.reduceat(kind, rollout.sessions.start) for kind in (block, other))
+    return np.where(some & ~strange, Task.BIASED, Task.TRAINING).astype(np.int8)
+
+
+def with_status(rollout: Rollout) -> Rollout:
+    """A rollout with the training status of every session in `of_session`, decided if it is not there yet."""
+    if "status" in rollout.of_session:
+        return rollout
+    number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
+    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), session_tasks(rollout))
     return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
 
 
