@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field
 
-from envs.names import shown
 from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
@@ -23,7 +22,7 @@ from twin.studies.folder import RunFolder
 from twin.studies.models import FAILURES, KeptScores, fit_models
 from twin.studies.results import WARNINGS, BehaviorResults, Number, Pair, Record, warning_lines
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import Inference
+from twin.studies.table import Inference, beside_scenario
 
 if TYPE_CHECKING:
     from twin.inference.fit import Fit  # torch is loaded once there is something to fit
@@ -89,18 +88,6 @@ class FitResults(BehaviorResults):
         return super().facts() | ({"Notes": "; ".join(self.notes)} if self.notes else {})
 
 
-def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
-    """A relative path is looked for where the user stands, then beside the scenario."""
-    if not isinstance(path, str):
-        return path
-    here = Path(path)
-    folder = (info.context or {}).get("folder", Path())
-    try:
-        return (here if here.exists() else folder / here).resolve()
-    except OSError as error:
-        raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
-
-
 class RecordedInference(Inference):
     """As of simulated mice; but weights of recorded mice move at random and the mice lapse, unless `noise = false`."""
 
@@ -116,7 +103,7 @@ class FitStudy(Study):
 
     kind: ClassVar[str] = "fit"
 
-    data: Annotated[Path, BeforeValidator(_beside_scenario)]
+    data: Annotated[Path, BeforeValidator(beside_scenario)]
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     inference: RecordedInference

@@ -95,7 +95,7 @@ def targets_of(mice: MouseNumbers, seed: int = 1) -> dict[str, Target]:
 
 def deviations(values: Mapping[str, float], targets: Targets) -> dict[str, float]:
     """How many standard deviations each statistic is off its target, NaN where the cohort does not tell it."""
-    return {name: (values[name] - target.mean) / target.sd for name, target in targets.items()}
+    return {name: (values.get(name, np.nan) - target.mean) / target.sd for name, target in targets.items()}
 
 
 def loss(values: Mapping[str, float], targets: Targets) -> float:

@@ -1,0 +1,234 @@
+"""Kind `calibration`: search the numbers of a population so that its mice look like real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import tomli_w
+from pydantic import Field, model_validator
+from tqdm import tqdm
+
+from twin.cohort import Cohort
+from twin.data.files import replace_file
+from twin.evaluation.statistics.mice import MouseNumbers
+from twin.evaluation.statistics.registry import values_of
+from twin.evaluation.statistics.targets import Target, Targets, loss
+from twin.report.tables import number, text_table
+from twin.simulation.calibration import Candidate, Problem, Searched, best, check_search, near_best, search
+from twin.studies.fingerprint import FingerprintResults, FingerprintStudy, write_page
+from twin.studies.folder import RunFolder
+from twin.studies.results import Number, Record
+from twin.studies.study import Done, Options
+from twin.studies.table import Table
+
+CANDIDATES, RECOVERY, POPULATION = "candidates.jsonl", "recovery.jsonl", "population.toml"  # in the run folder
+PARAMETERS = ["parameter", "value", "candidates as good", "searched", "share of the box", "recovered", "true"]
+
+
+class Calibration(Table):
+    """How long the search goes on."""
+
+    generations: int = Field(40, ge=1)
+    candidates: int = Field(14, ge=4, description="of each generation")
+    step: float = Field(0.2, gt=0, le=0.5, description="spread of the first generation, as a share of the box")
+    recovery: bool = Field(True, description="is a known population, the one found, searched for as well?")
+
+
+class Evaluation(Table):
+    """The mice by which the population found is judged: others than those it was fitted to."""
+
+    mice: int = Field(500, ge=1)
+    seed: int = Field(ge=0)
+
+
+class FoundParameter(Record):
+    """A number of the population that was searched for."""
+
+    value: Number = Field(description="in the candidate of the least loss; never null")
+    near: tuple[float, float] = Field(description="least and greatest of the candidates that fit about as well")
+    searched: tuple[float, float] = Field(description="ends of the search")
+    spread: float = Field(description="width of `near` as a share of the search's: near 1, the statistics do not tell it")
+    recovered: Number = Field(None, description="what a search for the population found gave, absent (never null) without one")
+
+
+class CalibrationResults(FingerprintResults):
+    """The population found, and how well its mice match, judged by others than those it was fitted to."""
+
+    loss: float = Field(description="weighted sum of squared deviations of the best candidate")
+    loss_evaluated: float = Field(description="the same of other mice")
+    candidates: int = Field(description="number of candidates that were simulated")
+    near: int = Field(description="of them, those whose loss is within 4 of the best")
+    parameters: Mapping[str, FoundParameter] = Field(description="by the names of the search")
+    nearest: Mapping[str, Number] = Field(
+        description="of each missed statistic, the value of any candidate nearest its target; null if none tells it"
+    )
+    population: str = Field(description="the population as a file; also in population.toml")
+
+    def files(self) -> dict[str, str]:
+        """The population found."""
+        return {POPULATION: self.population}
+
+    def parameter_rows(self) -> list[list[str]]:
+        """The parameters as a table of text."""
+        return [
+            [
+                name,
+                _short(found.value),
+                f"{_short(found.near[0])} to {_short(found.near[1])}",
+                f"{_short(found.searched[0])} to {_short(found.searched[1])}",
+                f"{found.spread:.2f}",
+                _short(found.recovered),
+                _short(None if found.recovered is None else found.value),
+            ]
+            for name, found in self.parameters.items()
+        ]
+
+    def summary(self) -> str:
+        """Statistic by statistic, what cannot be reached, and how well each parameter is pinned down."""
+        told = [f"{name}: the nearest of any candidate is {number(value)}" for name, value in self.nearest.items()]
+        head = (
+            f"loss {self.loss:.1f} (other mice: {self.loss_evaluated:.1f}) of {self.candidates} candidates, {self.near} fit "
+            "about as well"
+        )
+        return "\n".join([super().summary(), *told, "", head, *text_table(PARAMETERS, self.parameter_rows())])
+
+
+class CalibrationStudy(FingerprintStudy):
+    """Search a population, and compare its mice with the targets."""
+
+    kind: ClassVar[str] = "calibration"
+
+    search: dict[str, Searched] = Field(min_length=1)
+    calibration: Calibration = Calibration()
+    evaluation: Evaluation
+    sources: str = Field("", description="where the targets are from, for the provenance of the population")
+
+    @model_validator(mode="after")
+    def _other_mice(self) -> Self:
+        if self.evaluation.seed == self.seed:
+            raise ValueError(
+                f"evaluation.seed = {self.seed} is the seed of the search; give another, or its mice judge themselves"
+            )
+        check_search(self._problem(Options()))
+        return self
+
+    def _problem(self, options: Options) -> Problem:
+        return Problem(
+            self.cohort,
+            self.search,
+            self.protocol,
+            self.run.horizon,
+            self.run.biased_sessions,
+            self.seed,
+            options.engine,
+            options.workers,
+        )
+
+    def carry_out(self, folder: RunFolder, options: Options) -> Done:
+        """Search, judge what was found by other mice, and search for it again as if it were not known."""
+        recorded = self.recorded_mice()
+        targets, problem = self.known_targets(recorded), self._problem(options)
+        tried = self._search(folder, CANDIDATES, targets, problem, options)
+        found = best(tried, targets)
+        judged = problem.population(problem.values(found.place)).model_copy(update={"mice": self.evaluation.mice})
+        mice = self.simulated(folder, options, judged, self.evaluation.seed)
+        again = self._recovered(folder, targets, mice, problem, options) if self.calibration.recovery else None
+        compared = self.compared(mice, recorded)
+        results = CalibrationResults(
+            **compared,
+            loss=loss(found.statistics, targets),
+            loss_evaluated=loss(values_of(mice), targets),
+            candidates=len(tried),
+            near=len(near_best(tried, targets)),
+            parameters=_parameters(problem, tried, targets, again),
+            nearest={name: _nearest(name, tried, targets) for name in compared["missed"]},
+            population=self._population(judged, targets, tried, compared["missed"]),
+            **self.head(folder),
+        )
+        return Done(results, partial(_page, folder.path, results))
+
+    def _search(self, folder: RunFolder, name: str, targets: Targets, problem: Problem, options: Options) -> list[Candidate]:
+        """Every candidate of a search, each kept in a file of the folder as soon as it is known."""
+        length, draws = self.calibration, self.seed + (name == RECOVERY)  # or both would try the same at first
+        before = _read_candidates(folder.path / name)
+        steps = search(problem, targets, length.generations, length.candidates, draws, length.step, before)
+        tried: list[Candidate] = []
+        total, hidden = length.generations * length.candidates, None if options.progress else True
+        for one in tqdm(steps, total=total, unit="candidate", desc=Path(name).stem, disable=hidden, delay=0.5):
+            tried.append(one)
+            if tried != before[: len(tried)]:
+                replace_file(folder.path / name, "".join(f"{json.dumps(each._asdict())}\n" for each in tried).encode())
+        return tried
+
+    def _recovered(
+        self, folder: RunFolder, targets: Targets, mice: MouseNumbers, problem: Problem, options: Options
+    ) -> Candidate:
+        """The best candidate of another search, whose targets are the statistics of the mice of the population found."""
+        values = values_of(mice, targets)
+        told = {name: one for name, one in targets.items() if np.isfinite(values[name])}
+        aims = {name: Target(mean=values[name], sd=one.sd, weight=one.weight) for name, one in told.items()}
+        return best(self._search(folder, RECOVERY, aims, problem, options), aims)
+
+    def _population(self, found: Cohort, targets: Targets, tried: Sequence[Candidate], missed: Sequence[str]) -> str:
+        table = found.model_dump(mode="json", include={"rule", "features", "parameters", "correlation"})
+        provenance = {
+            "matched": f"{', '.join(targets)}; under {self.protocol.name}, {self.run.horizon} sessions",
+            "sources": self.sources or f"the targets of the scenario {self.name}",
+            "search": f"CMA-ES, {len(tried)} candidates of {self.cohort.mice} mice, seed {self.seed}; judged by "
+            f"{self.evaluation.mice} mice of seed {self.evaluation.seed}",
+            "limits": f"more than two standard deviations off its target: {', '.join(missed) or 'none'}",
+        }
+        return tomli_w.dumps({**table, "provenance": provenance})
+
+
+def _read_candidates(path: Path) -> list[Candidate]:
+    """The candidates that a file holds; none if it is not there or was changed."""
+    if not path.is_file():
+        return []
+    try:
+        return [Candidate(**json.loads(line)) for line in path.read_text().splitlines()]
+    except (ValueError, TypeError):
+        return []
+
+
+def _parameters(
+    problem: Problem, tried: Sequence[Candidate], targets: Targets, again: Candidate | None
+) -> dict[str, FoundParameter]:
+    """Each number that was searched for, and how well the statistics tell it."""
+    values = problem.values(best(tried, targets).place)
+    recovered = {} if again is None else problem.values(again.place)
+    places = np.array([one.place for one in near_best(tried, targets)])
+    rows = {}
+    for (name, one), low, high in zip(problem.search.items(), places.min(axis=0), places.max(axis=0), strict=True):
+        found = {"value": values[name], "near": (one.value(low), one.value(high)), "searched": (one.low, one.high)}
+        more = {"recovered": recovered[name]} if recovered else {}
+        rows[name] = FoundParameter(**found, spread=float(high - low), **more)
+    return rows
+
+
+def _nearest(name: str, tried: Sequence[Candidate], targets: Targets) -> float | None:
+    """The value of a statistic, of any candidate, that is nearest its target; None if no candidate told it."""
+    values = np.array([one.statistics.get(name, np.nan) for one in tried])
+    off = np.abs(values - targets[name].mean)
+    return float(values[np.nanargmin(off)]) if np.isfinite(off).any() else None
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _page(folder: Path, results: CalibrationResults) -> None:
+    from twin.report.html import table
+
+    words = (
+        f"{results.candidates} candidates, of which {results.near} fit about as well as the best (loss within 4 of its "
+        f"{results.loss:.1f}; {results.loss_evaluated:.1f} of mice of another seed). A parameter whose candidates as good take "
+        "up most of the box is not told by these statistics. Recovered: what the same search finds when its targets are the "
+        "statistics of mice of the population found."
+    )
+    write_page(folder, results, [("Parameters", [words, table(results.parameter_rows(), PARAMETERS)])])
