@@ -9,15 +9,20 @@ steps that follow the correlations of parameters, and lives with the ruggedness 
 Every candidate is handed out as soon as it is known. A search that is given the candidates it had before asks for the same ones
 in the same order, and goes on where it stopped.
 
-Limits. What fits the mice of one seed is fitted to that seed too: judge a result by mice of another. Candidates of a loss near
+The candidate of the least loss is the luckiest too. So the best ones, and the middle of the best, are simulated again with more
+mice of another seed, and of these `finalists` the best is taken.
+
+Limits. What fits the mice of one seed is fitted to that seed too: judge a result by mice of a third. Candidates of a loss near
 the best show how well parameters are pinned down within the box; it is no posterior.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -27,6 +32,7 @@ from agents.parameters import Number
 from envs.protocols import ProtocolLike
 from envs.table import Table
 from twin.cohort import Cohort
+from twin.data.files import replace_file
 from twin.engine import Engine
 from twin.evaluation.statistics.registry import values_of
 from twin.evaluation.statistics.targets import Targets, loss
@@ -151,10 +157,32 @@ def best(candidates: Sequence[Candidate], targets: Targets) -> Candidate:
     return min(candidates, key=lambda one: loss(one.statistics, targets))
 
 
+def finalists(candidates: Sequence[Candidate], targets: Targets, number: int) -> list[list[float]]:
+    """Places of the middle of the best quarter of the candidates, and of the best ones; so many."""
+    order = sorted(candidates, key=lambda one: loss(one.statistics, targets))
+    middle = np.mean([one.place for one in order[: max(1, len(order) // 4)]], axis=0)
+    return [middle.tolist(), *(one.place for one in order[: number - 1])]
+
+
 def near_best(candidates: Sequence[Candidate], targets: Targets) -> list[Candidate]:
     """Candidates that fit about as well as the best."""
     losses = np.array([loss(one.statistics, targets) for one in candidates])
     return [candidates[i] for i in np.flatnonzero(losses <= losses.min() + PINNED).tolist()]
+
+
+def read_candidates(path: Path) -> list[Candidate]:
+    """The candidates that a file holds; none if it is not there or was changed."""
+    if not path.is_file():
+        return []
+    try:
+        return [Candidate(**json.loads(line)) for line in path.read_text().splitlines()]
+    except (ValueError, TypeError):
+        return []
+
+
+def write_candidates(candidates: Sequence[Candidate], path: Path) -> None:
+    """Write a file that holds candidates, a line of JSON each."""
+    replace_file(path, "".join(f"{json.dumps(one._asdict())}\n" for one in candidates).encode())
 
 
 def check_search(problem: Problem) -> None:

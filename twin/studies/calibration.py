@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,19 +14,29 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from twin.cohort import Cohort
-from twin.data.files import replace_file
 from twin.evaluation.statistics.mice import MouseNumbers
 from twin.evaluation.statistics.registry import values_of
 from twin.evaluation.statistics.targets import Target, Targets, loss
 from twin.report.tables import number, text_table
-from twin.simulation.calibration import Candidate, Problem, Searched, best, check_search, near_best, search
+from twin.simulation.calibration import (
+    Candidate,
+    Problem,
+    Searched,
+    best,
+    check_search,
+    finalists,
+    near_best,
+    read_candidates,
+    search,
+    write_candidates,
+)
 from twin.studies.fingerprint import FingerprintResults, FingerprintStudy, write_page
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Record
 from twin.studies.study import Done, Options
 from twin.studies.table import Table
 
-CANDIDATES, RECOVERY, POPULATION = "candidates.jsonl", "recovery.jsonl", "population.toml"  # in the run folder
+CANDIDATES, RECOVERY, POPULATION = "candidates", "recovery", "population.toml"  # in the run folder
 PARAMETERS = ["parameter", "value", "candidates as good", "searched", "share of the box", "recovered", "true"]
 
 
@@ -36,6 +46,8 @@ class Calibration(Table):
     generations: int = Field(40, ge=1)
     candidates: int = Field(14, ge=4, description="of each generation")
     step: float = Field(0.2, gt=0, le=0.5, description="spread of the first generation, as a share of the box")
+    finalists: int = Field(6, ge=1, description="candidates that are simulated again, with more mice")
+    finalist_mice: int = Field(300, ge=1, description="these mice, of another seed")
     recovery: bool = Field(True, description="is a known population, the one found, searched for as well?")
 
 
@@ -49,8 +61,8 @@ class Evaluation(Table):
 class FoundParameter(Record):
     """A number of the population that was searched for."""
 
-    value: Number = Field(description="in the candidate of the least loss; never null")
-    near: tuple[float, float] = Field(description="least and greatest of the candidates that fit about as well")
+    value: Number = Field(description="in the population found; never null")
+    near: tuple[float, float] = Field(description="least and greatest of it and of the candidates that fit about as well")
     searched: tuple[float, float] = Field(description="ends of the search")
     spread: float = Field(description="width of `near` as a share of the search's: near 1, the statistics do not tell it")
     recovered: Number = Field(None, description="what a search for the population found gave, absent (never null) without one")
@@ -59,7 +71,7 @@ class FoundParameter(Record):
 class CalibrationResults(FingerprintResults):
     """The population found, and how well its mice match, judged by others than those it was fitted to."""
 
-    loss: float = Field(description="weighted sum of squared deviations of the best candidate")
+    loss: float = Field(description="weighted sum of squared deviations, the least of all candidates, mice of the search")
     loss_evaluated: float = Field(description="the same of other mice")
     candidates: int = Field(description="number of candidates that were simulated")
     near: int = Field(description="of them, those whose loss is within 4 of the best")
@@ -110,42 +122,33 @@ class CalibrationStudy(FingerprintStudy):
 
     @model_validator(mode="after")
     def _other_mice(self) -> Self:
-        if self.evaluation.seed == self.seed:
-            raise ValueError(
-                f"evaluation.seed = {self.seed} is the seed of the search; give another, or its mice judge themselves"
-            )
+        seed = self.evaluation.seed
+        if seed in (self.seed, self.seed + 1):
+            raise ValueError(f"evaluation.seed = {seed} is a seed of the search, by whose mice it was chosen; give another")
         check_search(self._problem(Options()))
         return self
 
     def _problem(self, options: Options) -> Problem:
-        return Problem(
-            self.cohort,
-            self.search,
-            self.protocol,
-            self.run.horizon,
-            self.run.biased_sessions,
-            self.seed,
-            options.engine,
-            options.workers,
-        )
+        run, how = self.run, (options.engine, options.workers)
+        return Problem(self.cohort, self.search, self.protocol, run.horizon, run.biased_sessions, self.seed, *how)
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Search, judge what was found by other mice, and search for it again as if it were not known."""
         recorded = self.recorded_mice()
         targets, problem = self.known_targets(recorded), self._problem(options)
         tried = self._search(folder, CANDIDATES, targets, problem, options)
-        found = best(tried, targets)
+        found = best(self._finalists(folder, CANDIDATES, tried, targets, problem), targets)
         judged = problem.population(problem.values(found.place)).model_copy(update={"mice": self.evaluation.mice})
         mice = self.simulated(folder, options, judged, self.evaluation.seed)
         again = self._recovered(folder, targets, mice, problem, options) if self.calibration.recovery else None
         compared = self.compared(mice, recorded)
         results = CalibrationResults(
             **compared,
-            loss=loss(found.statistics, targets),
+            loss=min(loss(one.statistics, targets) for one in tried),
             loss_evaluated=loss(values_of(mice), targets),
             candidates=len(tried),
             near=len(near_best(tried, targets)),
-            parameters=_parameters(problem, tried, targets, again),
+            parameters=_parameters(problem, found, near_best(tried, targets), again),
             nearest={name: _nearest(name, tried, targets) for name in compared["missed"]},
             population=self._population(judged, targets, tried, compared["missed"]),
             **self.head(folder),
@@ -155,15 +158,29 @@ class CalibrationStudy(FingerprintStudy):
     def _search(self, folder: RunFolder, name: str, targets: Targets, problem: Problem, options: Options) -> list[Candidate]:
         """Every candidate of a search, each kept in a file of the folder as soon as it is known."""
         length, draws = self.calibration, self.seed + (name == RECOVERY)  # or both would try the same at first
-        before = _read_candidates(folder.path / name)
+        kept = folder.path / f"{name}.jsonl"
+        before = read_candidates(kept)
         steps = search(problem, targets, length.generations, length.candidates, draws, length.step, before)
         tried: list[Candidate] = []
         total, hidden = length.generations * length.candidates, None if options.progress else True
-        for one in tqdm(steps, total=total, unit="candidate", desc=Path(name).stem, disable=hidden, delay=0.5):
+        for one in tqdm(steps, total=total, unit="candidate", desc=name, disable=hidden, delay=0.5):
             tried.append(one)
             if tried != before[: len(tried)]:
-                replace_file(folder.path / name, "".join(f"{json.dumps(each._asdict())}\n" for each in tried).encode())
+                write_candidates(tried, kept)
         return tried
+
+    def _finalists(
+        self, folder: RunFolder, name: str, tried: Sequence[Candidate], targets: Targets, problem: Problem
+    ) -> list[Candidate]:
+        """The best candidates, simulated with more mice of another seed."""
+        mice = self.calibration.finalist_mice
+        more = replace(problem, seed=self.seed + 1, cohort=problem.cohort.model_copy(update={"mice": mice}))
+
+        def simulate() -> list[Candidate]:
+            places = finalists(tried, targets, self.calibration.finalists)
+            return [Candidate(place, more.statistics(place)) for place in places]
+
+        return folder.keep(f"{name}_finalists.jsonl", simulate, read_candidates, write_candidates)
 
     def _recovered(
         self, folder: RunFolder, targets: Targets, mice: MouseNumbers, problem: Problem, options: Options
@@ -172,42 +189,34 @@ class CalibrationStudy(FingerprintStudy):
         values = values_of(mice, targets)
         told = {name: one for name, one in targets.items() if np.isfinite(values[name])}
         aims = {name: Target(mean=values[name], sd=one.sd, weight=one.weight) for name, one in told.items()}
-        return best(self._search(folder, RECOVERY, aims, problem, options), aims)
+        tried = self._search(folder, RECOVERY, aims, problem, options)
+        return best(self._finalists(folder, RECOVERY, tried, aims, problem), aims)
 
     def _population(self, found: Cohort, targets: Targets, tried: Sequence[Candidate], missed: Sequence[str]) -> str:
         table = found.model_dump(mode="json", include={"rule", "features", "parameters", "correlation"})
         provenance = {
             "matched": f"{', '.join(targets)}; under {self.protocol.name}, {self.run.horizon} sessions",
             "sources": self.sources or f"the targets of the scenario {self.name}",
-            "search": f"CMA-ES, {len(tried)} candidates of {self.cohort.mice} mice, seed {self.seed}; judged by "
-            f"{self.evaluation.mice} mice of seed {self.evaluation.seed}",
+            "search": f"CMA-ES, {len(tried)} candidates of {self.cohort.mice} mice, seed {self.seed}; the best by "
+            f"{self.calibration.finalist_mice} mice of seed {self.seed + 1}; judged by {self.evaluation.mice} of seed "
+            f"{self.evaluation.seed}",
             "limits": f"more than two standard deviations off its target: {', '.join(missed) or 'none'}",
         }
         return tomli_w.dumps({**table, "provenance": provenance})
 
 
-def _read_candidates(path: Path) -> list[Candidate]:
-    """The candidates that a file holds; none if it is not there or was changed."""
-    if not path.is_file():
-        return []
-    try:
-        return [Candidate(**json.loads(line)) for line in path.read_text().splitlines()]
-    except (ValueError, TypeError):
-        return []
-
-
 def _parameters(
-    problem: Problem, tried: Sequence[Candidate], targets: Targets, again: Candidate | None
+    problem: Problem, found: Candidate, near: Sequence[Candidate], again: Candidate | None
 ) -> dict[str, FoundParameter]:
     """Each number that was searched for, and how well the statistics tell it."""
-    values = problem.values(best(tried, targets).place)
+    values = problem.values(found.place)
     recovered = {} if again is None else problem.values(again.place)
-    places = np.array([one.place for one in near_best(tried, targets)])
+    places = np.array([found.place, *(one.place for one in near)])
     rows = {}
     for (name, one), low, high in zip(problem.search.items(), places.min(axis=0), places.max(axis=0), strict=True):
-        found = {"value": values[name], "near": (one.value(low), one.value(high)), "searched": (one.low, one.high)}
+        ends = {"near": (one.value(low), one.value(high)), "searched": (one.low, one.high)}
         more = {"recovered": recovered[name]} if recovered else {}
-        rows[name] = FoundParameter(**found, spread=float(high - low), **more)
+        rows[name] = FoundParameter(value=values[name], **ends, spread=float(high - low), **more)
     return rows
 
 

@@ -19,7 +19,7 @@ from twin.data.files import replace_file
 from twin.evaluation.statistics.fingerprint import fingerprint, inside
 from twin.evaluation.statistics.mice import HORIZON, MouseNumbers, describe_mice
 from twin.evaluation.statistics.registry import Estimate, estimates_of, statistics
-from twin.evaluation.statistics.targets import Target, check_targets, targets_of
+from twin.evaluation.statistics.targets import Target, check_targets, named_targets, targets_of
 from twin.report.tables import number, text_table
 from twin.simulation.statistics import simulate_mice
 from twin.studies.folder import RunFolder
@@ -40,11 +40,13 @@ def _form(value: Any) -> str | None:
 _FORM = Discriminator(
     _form,
     custom_error_type="targets",
-    custom_error_message="expected a table such as { reach = { mean = 0.68, sd = 0.03 } }, or the file of recorded mice",
+    custom_error_message="expected a table such as { reach = { mean = 0.68, sd = 0.03 } }, 'ibl', or the file of recorded mice",
 )
-# Targets by statistic, or recorded mice of which they are computed.
+# Targets by statistic, the name of some that come with the package, or recorded mice of which they are computed.
 GivenTargets = Annotated[
-    Annotated[dict[str, Target], Tag("table")] | Annotated[Path, BeforeValidator(beside_scenario), Tag("file")], _FORM
+    Annotated[dict[str, Target], Tag("table")] | Annotated[Path, BeforeValidator(beside_scenario), Tag("file")],
+    _FORM,
+    BeforeValidator(named_targets),
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from twin.cohort import Cohort
 from twin.evaluation.statistics.registry import values_of
 from twin.evaluation.statistics.targets import Target
-from twin.simulation.calibration import Problem, Searched, best, near_best, search
+from twin.simulation.calibration import Candidate, Problem, Searched, best, finalists, near_best, search
 from twin.simulation.statistics import simulate_mice
 
 VARIED = {"distribution": "lognormal", "median": 0.02, "sigma": 0.5}
@@ -80,3 +80,12 @@ def test_one_number_of_several_places():
     both = Problem(Cohort(mice=2, parameters={"lapse_low": 0.0, "lapse_high": 0.1}), box, "ibl-2019", 3, 0, 1)
     assert both.start() == [0]
     assert both.population({"lapse": 0.05}).parameters == {"lapse_low": 0.05, "lapse_high": 0.05}
+
+
+def test_finalists_are_the_middle_of_the_best_quarter_and_the_best():
+    wanted = {"reach": Target(mean=0.5, sd=0.1)}
+    tried = [Candidate([0.1 * i, 0.0], {"reach": 0.1 * i}) for i in range(10)]
+    middle, first, second = finalists(tried, wanted, 3)
+    assert middle == pytest.approx([(0.5 + 0.4) / 2, 0]) or middle == pytest.approx([(0.5 + 0.6) / 2, 0])
+    assert first == [0.5, 0.0]
+    assert second in ([0.4, 0.0], [0.6000000000000001, 0.0])

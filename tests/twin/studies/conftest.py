@@ -69,7 +69,7 @@ SMALL = {
             "engaged": {"of": ["engaged_trials"], "low": 200, "high": 700},
             "rate": {"of": ["rate.median"], "low": 0.001, "high": 0.1, "scale": "log"},
         },
-        "calibration": {"generations": 2, "candidates": 4},
+        "calibration": {"generations": 2, "candidates": 4, "finalists": 3, "finalist_mice": 4},
         "evaluation": {"mice": 4, "seed": 9},
     },
     "designs": {

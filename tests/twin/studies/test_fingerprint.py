@@ -48,7 +48,7 @@ def study(small_tables):
         ("calibration", "search/rate/low", 0.2, r"search.rate: low = 0.2, high = 0.1: expected 0 < low < high on a log scale"),
         ("calibration", "search/engaged/low", -5, "search.engaged: at -5: .*engaged_trials = -5 is outside"),
         ("calibration", "search/engaged/high", -5.0, "low < high"),
-        ("calibration", "evaluation/seed", 1, "evaluation.seed = 1 is the seed of the search"),
+        ("calibration", "evaluation/seed", 1, "evaluation.seed = 1 is a seed of the search"),
         ("calibration", "search", {}, "search"),
         ("calibration", "cohort/correlation", {"rate": {"rate": 0.5}}, "rate is paired with itself"),
     ],

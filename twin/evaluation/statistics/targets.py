@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +17,7 @@ from envs.table import Table
 from twin.evaluation.statistics.mice import MouseNumbers
 from twin.evaluation.statistics.registry import estimates_of, statistics
 
+SHIPPED = Path(__file__).resolve().parents[2] / "targets"
 FAR = 10.0  # sd from its target: where a statistic counts that no mouse of a cohort tells
 APART = 4.0  # sd: two targets that differ by more than these together cannot both be
 _SPREAD_OF_95 = 2 * 1.96  # standard deviations in a 95 % interval
@@ -33,6 +37,18 @@ class Target(Table):
 
 
 Targets = Mapping[str, Target]
+
+
+def shipped_targets() -> dict[str, Path]:
+    """The targets that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def named_targets(value: Any) -> Any:
+    """The table of targets that a name stands for; anything else as it is."""
+    if isinstance(value, str) and value in shipped_targets():
+        return tomllib.loads(shipped_targets()[value].read_text(encoding="utf-8"))
+    return value
 
 
 def check_targets(targets: Targets, horizon: int) -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from twin.evaluation.statistics.mice import describe_mice
-from twin.evaluation.statistics.targets import FAR, Target, check_targets, loss, targets_of
+from twin.evaluation.statistics.targets import (
+    FAR,
+    Target,
+    check_targets,
+    loss,
+    named_targets,
+    shipped_targets,
+    targets_of,
+)
 
 
 def targets(**values):
@@ -44,6 +52,12 @@ def test_published_targets_are_none_that_contradict():
     check_targets(
         targets(sessions_to_proficiency=(18.4, 1.1), trials_per_session=(571, 20), trials_to_proficiency=(10800, 700)), 60
     )
+
+
+@pytest.mark.parametrize("name", shipped_targets())
+def test_shipped_targets_are_whole(name):
+    check_targets({key: Target(**table) for key, table in named_targets(name).items()}, 60)
+    assert named_targets("mice.h5") == "mice.h5"
 
 
 def test_loss_is_the_weighted_sum_of_squared_deviations():
