@@ -10,6 +10,7 @@ rho is 6 / pi asin(r / 2)); mouse m's draws depend on seed and m alone.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pydantic import Field
 from scipy.special import ndtr, ndtri
 
 from agents.parameters import Choice, LogNormal, Normal, Number, ParameterValue, Uniform
-from envs.names import suggest
+from envs.names import shown, suggest
 from envs.table import Table
 
 SHIPPED = Path(__file__).resolve().parent / "populations"
@@ -59,15 +60,22 @@ def find_population(name: str | Path, folder: Path | None = None) -> Path:
         return populations()[str(name)]
     places = [Path(name), *([] if folder is None else [folder / name])]
     for place in places:
-        if place.is_file():
+        if _is_file(place):
             return place.resolve()
-    raise ValueError(f"{suggest('population', str(name), populations())} (or a file of one: there is none at {places[-1]})")
+    raise ValueError(
+        f"{suggest('population', str(name), populations())} (or a file of one: there is none at {shown(str(places[-1]))})"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file can have such a name
+        return False
 
 
 def read_population(path: Path) -> Population:
     """The population that a file describes. Raises ValueError naming file and key."""
-    import tomllib
-
     try:
         return Population.checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:

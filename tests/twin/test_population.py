@@ -111,7 +111,9 @@ def test_own_numbers_go_before(file):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"population": "ibk"}, "unknown population 'ibk'"),
+        ({"population": "ibk"}, "unknown population 'ibk'; did you mean 'ibl'"),
+        ({"population": "x" * 5000}, "unknown population"),
+        ({"population": "a\0b"}, "unknown population"),
         ({"rule": "reinforce"}, "rule = 'reinforce': the population is of mice of rule 'reinforce-baseline'"),
         ({"parameters": {"rat": 1.0}}, "did you mean 'rate'"),
         ({"parameters": 3}, "parameters"),
