@@ -12,8 +12,8 @@ in the same order, and goes on where it stopped.
 The candidate of the least loss is the luckiest too. So the best ones, and the middle of the best, are simulated again with more
 mice of another seed, and of these `finalists` the best is taken.
 
-Limits. What fits the mice of one seed is fitted to that seed too: judge a result by mice of a third. Candidates of a loss near
-the best show how well parameters are pinned down within the box; it is no posterior.
+Limits. What fits the mice of one seed is fitted to that seed too: judge a result by mice of a third. The spread of the
+best tenth of the candidates shows how well parameters are pinned down within the box; it is no posterior.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from twin.evaluation.statistics.registry import values_of
 from twin.evaluation.statistics.targets import Targets, loss
 from twin.simulation.statistics import simulate_mice
 
-PINNED = 4.0  # loss beyond the best: about two standard deviations of one target
+LEAST_NEAR = 3  # candidates whose spread tells how well a number is known
 
 
 class Searched(Table):
@@ -165,9 +165,9 @@ def finalists(candidates: Sequence[Candidate], targets: Targets, number: int) ->
 
 
 def near_best(candidates: Sequence[Candidate], targets: Targets) -> list[Candidate]:
-    """Candidates that fit about as well as the best."""
-    losses = np.array([loss(one.statistics, targets) for one in candidates])
-    return [candidates[i] for i in np.flatnonzero(losses <= losses.min() + PINNED).tolist()]
+    """The best tenth of the candidates, LEAST_NEAR of them at least: few mice make losses scatter by more than these differ."""
+    order = sorted(candidates, key=lambda one: loss(one.statistics, targets))
+    return order[: max(LEAST_NEAR, len(order) // 10)]
 
 
 def read_candidates(path: Path) -> list[Candidate]:

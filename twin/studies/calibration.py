@@ -37,7 +37,7 @@ from twin.studies.study import Done, Options
 from twin.studies.table import Table
 
 CANDIDATES, RECOVERY, POPULATION = "candidates", "recovery", "population.toml"  # in the run folder
-PARAMETERS = ["parameter", "value", "candidates as good", "searched", "share of the box", "recovered", "true"]
+PARAMETERS = ["parameter", "value", "best tenth", "searched", "share of the box", "recovered", "true"]
 
 
 class Calibration(Table):
@@ -62,7 +62,7 @@ class FoundParameter(Record):
     """A number of the population that was searched for."""
 
     value: Number = Field(description="in the population found; never null")
-    near: tuple[float, float] = Field(description="least and greatest of it and of the candidates that fit about as well")
+    near: tuple[float, float] = Field(description="least and greatest of it and of the best tenth of the candidates")
     searched: tuple[float, float] = Field(description="ends of the search")
     spread: float = Field(description="width of `near` as a share of the search's: near 1, the statistics do not tell it")
     recovered: Number = Field(None, description="what a search for the population found gave, absent (never null) without one")
@@ -74,7 +74,7 @@ class CalibrationResults(FingerprintResults):
     loss: float = Field(description="weighted sum of squared deviations, the least of all candidates, mice of the search")
     loss_evaluated: float = Field(description="the same of other mice")
     candidates: int = Field(description="number of candidates that were simulated")
-    near: int = Field(description="of them, those whose loss is within 4 of the best")
+    near: int = Field(description="of them, the best tenth")
     parameters: Mapping[str, FoundParameter] = Field(description="by the names of the search")
     nearest: Mapping[str, Number] = Field(
         description="of each missed statistic, the value of any candidate nearest its target; null if none tells it"
@@ -104,8 +104,8 @@ class CalibrationResults(FingerprintResults):
         """Statistic by statistic, what cannot be reached, and how well each parameter is pinned down."""
         told = [f"{name}: the nearest of any candidate is {number(value)}" for name, value in self.nearest.items()]
         head = (
-            f"loss {self.loss:.1f} (other mice: {self.loss_evaluated:.1f}) of {self.candidates} candidates, {self.near} fit "
-            "about as well"
+            f"least loss of {self.candidates} candidates {self.loss:.1f}; of the population found, in other mice "
+            f"{self.loss_evaluated:.1f}; best tenth: {self.near}"
         )
         return "\n".join([super().summary(), *told, "", head, *text_table(PARAMETERS, self.parameter_rows())])
 
@@ -235,9 +235,9 @@ def _page(folder: Path, results: CalibrationResults) -> None:
     from twin.report.html import table
 
     words = (
-        f"{results.candidates} candidates, of which {results.near} fit about as well as the best (loss within 4 of its "
-        f"{results.loss:.1f}; {results.loss_evaluated:.1f} of mice of another seed). A parameter whose candidates as good take "
-        "up most of the box is not told by these statistics. Recovered: what the same search finds when its targets are the "
-        "statistics of mice of the population found."
+        f"{results.candidates} candidates; the least loss is {results.loss:.1f}, that of the population found "
+        f"{results.loss_evaluated:.1f} in mice of another seed. Where the best tenth of the candidates ({results.near}) takes "
+        "up most of the box, these statistics do not tell the parameter. Recovered: what another search finds when its targets "
+        "are the statistics of mice of the population found."
     )
     write_page(folder, results, [("Parameters", [words, table(results.parameter_rows(), PARAMETERS)])])
