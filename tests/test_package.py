@@ -36,7 +36,7 @@ def test_paths_may_be_text_wherever_they_are_taken(small, tmp_path):
     assert twin.Cohort(rule=f"{folder}/fit").known_rule.closed_form.name == "static"
     Path(f"{folder}/protocol.toml").write_text('base = "ibl-2019"\n')
     assert read_protocol(f"{folder}/protocol.toml") == read_protocol(tmp_path / "protocol.toml")
-    study = twin.load_scenario(str(ROOT / "scenarios" / "cohort.toml"), ["cohort.mice=1", "run.sessions=1"])
+    study = twin.load_scenario(str(ROOT / "scenarios" / "cohort.toml"), ["cohort.mice=1", "run.horizon=1"])
     assert twin.run(study, f"{folder}/run").mice == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -11,7 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from agents.neural.settings import RandomNetwork
-from agents.parameters import Parameter, ParameterValue, PopulationValue
+from agents.parameters import Number, Parameter, ParameterValue, PopulationValue
 from agents.rules import RULES
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
@@ -19,6 +20,7 @@ from envs.names import suggest
 from envs.table import Table
 from twin.inference.card import CARD, is_fit
 from twin.inference.known_rule import KnownRule, load_fitted
+from twin.population import Copula, find_population, is_distribution, read_population, with_population
 
 RANDOM = "rnn"  # the rule that is a network at random
 
@@ -44,14 +46,31 @@ class Cohort(Table):
 
     `rule` is the name of a registered rule or the folder of a fit. The mice of a fit of n mice are those, in turn: mouse m has
     what was fitted of mouse m % n as its defaults, and sees the features of the fit. The rule `rnn` is a network at random,
-    which `network` describes. Raises ValueError naming the parameter that is unknown or outside its bounds.
+    which `network` describes.
+
+    `population`, the name of one that comes with the package ("ibl") or the file of one, gives rule, features, parameters and
+    correlation; what the cohort gives itself goes before. `correlation` says which parameters go together over mice:
+    `{"lapse_low": {"lapse_high": 0.5}}`, by columns of theta that have distributions (see `twin.population`).
+
+    Raises ValueError naming the parameter that is unknown or outside its bounds, or the correlations that cannot be.
     """
 
     mice: int = Field(64, ge=1)
     rule: Annotated[str, BeforeValidator(_beside_scenario)] = "reinforce-baseline"
     features: tuple[str, ...] = ("stimulus", "bias")
     parameters: dict[str, ParameterValue] = Field(default_factory=dict)
+    correlation: dict[str, dict[str, Number]] = Field(default_factory=dict)
     network: RandomNetwork | None = None
+    population: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_population(cls, table: Any, info: ValidationInfo) -> Any:
+        if not isinstance(table, dict) or not isinstance(table.get("population"), str | Path):
+            return table
+        name, folder = table["population"], (info.context or {}).get("folder")
+        path = find_population(name, folder)
+        return with_population(read_population(path), table) | {"population": str(name if str(name) == path.stem else path)}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -102,16 +121,23 @@ class Cohort(Table):
     def theta(self, seed: int, mice: int | None = None) -> np.ndarray:
         """Every mouse's parameters, (M, P) in natural units; mouse m's row depends on seed and m alone."""
         layout = self.layout
-        mice = self.mice if mice is None else mice
-        theta = np.tile(layout.defaults(), (mice, 1))
+        keys = mouse_keys(seed, self.mice if mice is None else mice)
+        theta = np.tile(layout.defaults(), (len(keys), 1))
         for name in self.known_rule.theta:
-            theta[:, layout.index(name)[0]] = self.known_rule.values(name, mice)
+            theta[:, layout.index(name)[0]] = self.known_rule.values(name, len(keys))
+        copula = Copula(self.correlation)
+        draws = copula.uniforms([_draws(keys, column) for column in copula.columns])
+        drawn = {}
         for name, value in self._flat_parameters():
             for column in layout.index(name):
+                title, parameter = list(layout.columns.items())[column]
+                drawn[title] = is_distribution(value)
+                u = draws[title] if title in draws else _draws(keys, title)
                 try:
-                    theta[:, column] = _values(value, layout.names[column], list(layout.columns.values())[column], seed, mice)
+                    theta[:, column] = _values(value, parameter, u)
                 except ValueError as error:
                     raise ValueError(f"parameters.{name}: {error}") from None
+        _check_correlated(copula.columns, layout, drawn)
         return theta
 
     def _flat_parameters(self) -> list[tuple[str, PopulationValue]]:
@@ -122,15 +148,28 @@ class Cohort(Table):
         return sorted(flat, key=lambda pair: "." in pair[0])
 
 
-def _values(value: PopulationValue, column: str, parameter: Parameter, seed: int, mice: int) -> float | np.ndarray:
-    """A parameter's value of each mouse, (mice,), or one number for all. Raises ValueError if one is outside its bounds."""
-    if isinstance(value, float):
-        values: float | np.ndarray = value
-    else:
-        u = uniform_per_mouse(mouse_keys(seed, mice), PARAMETER + zlib.crc32(column.encode()))
-        values = value.sample(u, parameter.low, parameter.high)
+def _draws(keys: np.ndarray, column: str) -> np.ndarray:
+    """One uniform draw of each mouse for a column of theta, (mice,)."""
+    return uniform_per_mouse(keys, PARAMETER + zlib.crc32(column.encode()))
+
+
+def _values(value: PopulationValue, parameter: Parameter, u: np.ndarray) -> float | np.ndarray:
+    """A parameter's value of each mouse at draws u (mice,), or one number for all. Raises ValueError beyond its bounds."""
+    values: float | np.ndarray = value if isinstance(value, float) else value.sample(u, parameter.low, parameter.high)
     parameter.check(values)
     return values
+
+
+def _check_correlated(columns: Sequence[str], layout: Layout, drawn: Mapping[str, bool]) -> None:
+    """Raise ValueError unless every correlated column is one of theta and has a distribution."""
+    for column in columns:
+        if column not in layout.names:
+            raise ValueError(f"correlation: {suggest('parameter', column, layout.names)}")
+        if not drawn.get(column):
+            raise ValueError(
+                f"correlation: {column} is the same number for all mice, or its default; expected a parameter that has a "
+                f"distribution: give parameters.{column} one, or take it out of the correlation"
+            )
 
 
 def find_rule(name: str) -> KnownRule:

@@ -64,9 +64,11 @@ def posterior_flag(value: float, low: float, high: float, unidentified: bool, pa
 
 
 def parameter_flags(fit: Any) -> dict[str, list[str | None]]:
-    """The flags of each fitted parameter of each mouse, by the parameter's name; empty for a network."""
+    """The flags of each fitted parameter of each mouse, by the parameter's name; none of those under a network."""
     estimates = fit.parameters()
-    columns = _columns(fit) if estimates else {}
+    if not hasattr(fit, "layout"):
+        return {name: [None] * len(fit.ids) for name in estimates}
+    columns = _columns(fit)
     unidentified = getattr(fit, "unidentified", None)
 
     def flags(name: str) -> list[str | None]:

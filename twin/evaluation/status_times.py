@@ -25,16 +25,40 @@ def mice_offsets(rollout: Rollout) -> np.ndarray:
     return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
 
 
-def with_status(rollout: Rollout) -> Rollout:
-    """A simulated rollout with the training status of every session in `of_session`, decided if it is not there yet."""
-    if "status" in rollout.of_session:
-        return rollout
+def session_tasks(rollout: Rollout) -> np.ndarray:
+    """Task of every session (S,) int8, values of `Task`: as its protocol says or it was recorded to be, else by its blocks.
+
+    A session of unknown task is a biased one if more than half of its trials are in blocks of .2 and .8 (`by_blocks`).
+    """
+    if "protocol" not in rollout.origin:
+        told = told_tasks(rollout)
+        return np.where(told >= 0, told, np.where(by_blocks(rollout), Task.BIASED, Task.TRAINING)).astype(np.int8)
     number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
     stage, tasks = rollout.stage[rollout.sessions.start], np.zeros(len(number), np.int8)
     for i, table in enumerate([rollout.origin["protocol"], *rollout.origin.get("then", ())]):
-        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks])
+        codes = np.array([Task[task.upper()] for task in Protocol(**table).tasks], np.int8)
         tasks[number == i] = codes[stage[number == i]]
-    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), tasks)
+    return tasks
+
+
+def told_tasks(rollout: Rollout) -> np.ndarray:
+    """Task of every recorded session (S,), -1 where it was not recorded."""
+    return rollout.of_session.get("task", np.full(len(rollout.sessions.start), -1, np.int8))
+
+
+def by_blocks(rollout: Rollout) -> np.ndarray:
+    """Whether more than half of a session's trials are in blocks of .2 and .8, (S,) bool."""
+    block = np.abs(np.abs(np.nan_to_num(rollout.probability_left, nan=0.5) - 0.5) - 0.3) < 1e-6
+    sessions = rollout.sessions
+    return np.add.reduceat(block, sessions.start) > 0.5 * (sessions.stop - sessions.start)
+
+
+def with_status(rollout: Rollout) -> Rollout:
+    """A rollout with the training status of every session in `of_session`, decided if it is not there yet."""
+    if "status" in rollout.of_session:
+        return rollout
+    number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
+    status = training_status(summarise_rollout(rollout), mice_offsets(rollout), session_tasks(rollout))
     return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
 
 

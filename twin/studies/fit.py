@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field
 
-from envs.names import shown
 from twin.data import formats
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
@@ -24,7 +23,7 @@ from twin.studies.folder import RunFolder
 from twin.studies.models import FAILURES, KeptScores, fit_models
 from twin.studies.results import WARNINGS, Number, Pair, Record, warning_lines
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import Inference
+from twin.studies.table import Inference, beside_scenario
 from twin.studies.training import TrainingResults, with_recorded_status
 
 if TYPE_CHECKING:
@@ -91,18 +90,6 @@ class FitResults(TrainingResults):
         return super().facts() | ({"Notes": "; ".join(self.notes)} if self.notes else {})
 
 
-def _beside_scenario(path: Any, info: ValidationInfo) -> Any:
-    """A relative path is looked for where the user stands, then beside the scenario."""
-    if not isinstance(path, str):
-        return path
-    here = Path(path)
-    folder = (info.context or {}).get("folder", Path())
-    try:
-        return (here if here.exists() else folder / here).resolve()
-    except OSError as error:
-        raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
-
-
 class RecordedInference(Inference):
     """As of simulated mice; but weights of recorded mice move at random and the mice lapse, unless `noise = false`."""
 
@@ -118,7 +105,7 @@ class FitStudy(Study):
 
     kind: ClassVar[str] = "fit"
 
-    data: Annotated[Path, BeforeValidator(_beside_scenario)]
+    data: Annotated[Path, BeforeValidator(beside_scenario)]
     columns: Mapping[str, str] = Field({}, description="columns of a table that have other names: quantity -> name")
     choice_left: str | None = Field(None, description="value of the choice that means left, where the data do not tell")
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")

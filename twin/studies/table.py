@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from envs.names import shown, suggest
 from envs.protocols import Protocol, protocol_table
@@ -19,6 +20,18 @@ LONGEST_NAME = 100  # characters
 TAKEN = ("chance", "true")  # what results and figures show beside the models
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]
+
+
+def beside_scenario(path: Any, info: ValidationInfo) -> Any:
+    """A relative path is looked for where the user stands, then beside the scenario."""
+    if not isinstance(path, str):
+        return path
+    here = Path(path)
+    folder = (info.context or {}).get("folder", Path())
+    try:
+        return (here if here.exists() else folder / here).resolve()
+    except OSError as error:
+        raise ValueError(f"no file can have the name {shown(path)} ({error.strerror})") from None
 
 
 def _next_protocol(value: Any) -> Any:

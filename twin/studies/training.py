@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from twin.data.rollout import Rollout
-from twin.evaluation.session_summary import BLOCK_20, BLOCK_80, SessionSummary, summarise_rollout
-from twin.evaluation.status import Task
-from twin.evaluation.status_times import mice_offsets
-from twin.evaluation.training_status import training_status
+from twin.evaluation.status_times import by_blocks, told_tasks, with_status
 from twin.report.tables import number
 from twin.studies.results import BehaviorResults, Number, Record
-
-BLOCKS = 0.5  # of a session's trials in blocks of .2 and .8: from here it is one of biasedChoiceWorld
 
 
 class TimesToStatus(Record):
@@ -61,21 +55,11 @@ def _numbers(times: TimesToStatus) -> list[Any]:
 
 def with_recorded_status(rollout: Rollout) -> tuple[Rollout, list[str]]:
     """A rollout with the training status of every session, unless it is there, and what that leans on, a sentence each."""
-    if "status" in rollout.of_session:
-        return rollout, []
-    summary, notes = summarise_rollout(rollout), []
-    tasks, guessed = _tasks(rollout, summary)
-    if guessed:
+    if "status" in rollout.of_session or "protocol" in rollout.origin:
+        return with_status(rollout), []
+    notes = []
+    if guessed := int(np.count_nonzero((told_tasks(rollout) < 0) & by_blocks(rollout))):
         notes.append(f"{guessed} sessions are taken for biasedChoiceWorld, since most of their trials are in blocks")
     if "response_time" not in rollout.columns or np.isnan(rollout.response_time).all():
         notes.append("without response times no mouse is trained_1b, and none ready4ephysrig")
-    status = training_status(summary, mice_offsets(rollout), tasks)
-    return replace(rollout, of_session=dict(rollout.of_session) | {"status": status}), notes
-
-
-def _tasks(rollout: Rollout, summary: SessionSummary) -> tuple[np.ndarray, int]:
-    """Task of each session (S,): as told, else by its blocks; and of how many the blocks tell that it is not training."""
-    told = rollout.of_session.get("task", np.full(len(summary.n_trials), -1, np.int8))
-    in_blocks = summary.counts[:, [BLOCK_20, BLOCK_80]].sum(axis=(1, 2)) > BLOCKS * summary.n_trials
-    tasks = np.where(told >= 0, told, np.where(in_blocks, Task.BIASED, Task.TRAINING))
-    return tasks, int(np.count_nonzero((told < 0) & in_blocks))
+    return with_status(rollout), notes

@@ -54,6 +54,24 @@ SMALL = {
         "folds": 2,
         "inference": {"models": ["reinforce-baseline", "static-glm"]},
     },
+    "fingerprint": {
+        "cohort": {"mice": 4, "parameters": VARIED | {"lapse_low": 0.03, "lapse_high": 0.03}},
+        "protocol": {"base": "ibl-2019"},
+        "run": {"horizon": 5, "biased_sessions": 1},
+        "targets": {"reach": {"mean": 0.65, "sd": 0.05}, "no_go": {"mean": 0.0045, "sd": 0.002}},
+    },
+    "calibration": {
+        "cohort": {"mice": 3, "parameters": VARIED | {"engaged_trials": 300, "no_go": 0.01}},
+        "protocol": {"base": "ibl-2019"},
+        "run": {"horizon": 2, "biased_sessions": 0},
+        "targets": {"trials_per_session": {"mean": 500, "sd": 20}, "threshold_in_training": {"mean": 17, "sd": 1}},
+        "search": {
+            "engaged": {"of": ["engaged_trials"], "low": 200, "high": 700},
+            "rate": {"of": ["rate.median"], "low": 0.001, "high": 0.1, "scale": "log"},
+        },
+        "calibration": {"generations": 2, "candidates": 4, "finalists": 3, "finalist_mice": 4},
+        "evaluation": {"mice": 4, "seed": 9},
+    },
     "designs": {
         "cohort": {"mice": 6, "parameters": VARIED},
         "run": {"until": "trained_1a", "horizon": 5},
@@ -64,6 +82,12 @@ SMALL = {
         },
     },
 }
+
+
+@pytest.fixture
+def small_tables():
+    """The scenario of the small study of every kind, without kind and name."""
+    return SMALL
 
 
 class Finished(NamedTuple):

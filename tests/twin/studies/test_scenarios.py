@@ -106,7 +106,7 @@ def test_shipped_scenarios_are_right_and_round_trip(path):
         ("name", "x" * 300, "name: string should have at most 100 characters"),
         ("protocol.base", {}, "unknown protocol {}"),
         ("kind", {"cohort": 1}, "unknown kind {'cohort': 1}"),
-        ("kind", None, "key 'kind' is missing; expected one of baselines, cohort"),
+        ("kind", None, "key 'kind' is missing; expected one of baselines, calibration, cohort"),
         ("run.sessions", 3, "run: give exactly one of `trials`, `sessions` and `until`"),
         ("run.trials", 0, "run.trials: .*greater than or equal to 1"),
         ("kind", "recover", "unknown kind 'recover'; did you mean 'recovery'"),
