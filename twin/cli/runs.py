@@ -50,6 +50,8 @@ def declare_fit(commands: Any) -> None:
     fit.add_argument("--model", action="append", required=True, help="model to fit; may be repeated")
     fit.add_argument("--future", type=count, default=0, metavar="N", help="predict the last N trials of each mouse")
     fit.add_argument("--folds", type=count, default=0, metavar="N", help="predict each of N folds of mice from the others")
+    words = "with --folds: find a new mouse's own parameters by its first K sessions, and predict the later ones"
+    fit.add_argument("--adapt", type=count, default=0, metavar="K", help=words)
     fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     declare_columns(fit)
@@ -74,6 +76,7 @@ def _fit(options: argparse.Namespace) -> None:
         "data": str(options.data),
         "future": options.future,
         "folds": options.folds,
+        "adapt": options.adapt,
         "columns": columns,
         "inference": inference,
     }

@@ -81,6 +81,26 @@ class Trials:
         test = replace(self, mask=self.mask & last)
         return train, test
 
+    def after_sessions(self, n: int) -> tuple[Trials, Trials]:
+        """(the first `n` sessions of each mouse, all trials with only the later ones in the mask), as `split`.
+
+        Raises ValueError naming a mouse that has no more than `n` sessions, or for a number that is not whole and positive.
+        """
+        whole("sessions", n, 1)
+        index = np.arange(self.choice.shape[1])
+        inside = index < self.lengths[:, None]
+        number = np.cumsum((self.new_session | (index == 0)) & inside, axis=1)
+        for m in np.flatnonzero(number.max(axis=1) <= n):
+            raise ValueError(
+                f"mouse {self.ids[m]!r} has {number[m].max()} sessions; none would be left after the first {n} of them: "
+                f"expected fewer, or leave the mouse out"
+            )
+        first = inside & (number <= n)
+        unknown = np.where(first, self.choice, -1).astype(np.int8)
+        begun = replace(self, choice=unknown, mask=self.mask & first, lengths=first.sum(axis=1))
+        longest = slice(int(begun.lengths.max()))
+        return begun._pick(slice(None), longest, begun.lengths, self.ids), replace(self, mask=self.mask & ~first)
+
     def with_features(self, features: Sequence[str]) -> Trials:
         """The same with the features in this order. Raises ValueError naming those that are missing or too many."""
         if tuple(features) == self.features:

@@ -73,6 +73,14 @@ class Fit(ABC):
         like = (self._of_mice(np.full(len(trials.ids), m)) for m in range(len(self.ids)))
         return mixture(one._log_likelihood(trials) for one in like)
 
+    @abstractmethod
+    def adapted(self, trials: Trials) -> Fit:
+        """The fit of mice that it was not fitted to, by these trials of theirs.
+
+        What is shared by all mice stays as it is; a mouse's own parameters and initial weights are found as of one of the
+        population of the mice that were fitted. Raises ValueError naming a feature that is missing or too much.
+        """
+
     def weights(self, trials: Trials) -> np.ndarray:
         """Weights before each trial, driven by the recorded choices, (M, T, K) in the order of the trials' features.
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from twin.data import formats
 from twin.data.rollout import Rollout
@@ -35,6 +35,9 @@ COLUMNS = {
     "log-lik/trial later": ("future_ll_per_trial", 1.0),
     "log-lik/trial new mice": ("heldout_ll_per_trial", 1.0),
     "se": ("heldout_se", 1.0),
+    "later trials of new mice": ("unadapted_ll_per_trial", 1.0),
+    "the same adapted": ("adapted_ll_per_trial", 1.0),
+    "se of the gain": ("adapted_gain_se", 1.0),
     "accuracy": ("accuracy", 1.0),
     "seconds": ("seconds", 1.0),
 }
@@ -56,6 +59,13 @@ class FittedModel(Record):
         "is not finite",
     )
     heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite, none of chance")
+    unadapted_ll_per_trial: Number = Field(
+        None, description="log-likelihood of trials of held-out mice after their first sessions, as of any mouse; with `adapt`"
+    )
+    adapted_ll_per_trial: Number = Field(
+        None, description="the same by parameters that those first sessions tell, with what mice share as it is"
+    )
+    adapted_gain_se: Number = Field(None, description="standard error over mice of the difference of these two")
     warnings: Mapping[str, float] = Field({}, description=WARNINGS)
     future_ll_per_trial: Number = Field(
         None, description="log-likelihood of the trials that were set aside; with `future`; null without choices among them"
@@ -110,12 +120,21 @@ class FitStudy(Study):
     choice_left: str | None = Field(None, description="value of the choice that means left, where the data do not tell")
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
+    adapt: int = Field(0, ge=0, description="first sessions by which a held-out mouse's own parameters are found; 0: none")
     inference: RecordedInference
+
+    @model_validator(mode="after")
+    def _adapts_new_mice(self) -> Self:
+        if self.adapt and not self.folds:
+            raise ValueError(f"adapt = {self.adapt}: no mice are held out that could adapt; expected folds = 2 or more with it")
+        return self
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
         rollout, told = with_recorded_status(formats.read(self.data, self.columns, self.choice_left))
         train, future, left_out = self._trials(rollout)
+        if self.adapt:
+            train.after_sessions(self.adapt)  # whatever mouse has too few is said before anything is fitted
         fits, failed = fit_models(self.inference, train, folder, options)
         notes = list(dict.fromkeys([*rollout.notes, *told, *left_out, *failed]))
         held_out = self._held_out(train, folder, options, notes) if self.folds else {}
@@ -155,10 +174,13 @@ class FitStudy(Study):
 
         scores = {}
         for name in dict.fromkeys(("static-glm", *self.inference.models)):
-            kept = KeptScores(trials.content_hash(), self.inference.asked(name) | {"folds": self.folds, "seed": self.seed})
+            kept = KeptScores(
+                trials.content_hash(),
+                self.inference.asked(name) | {"folds": self.folds, "seed": self.seed, "adapt": self.adapt},
+            )
             model = self.inference.model(name)
             settings = self.inference.settings(name)
-            score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, **settings)
+            score = partial(held_out_scores, trials, model, self.folds, self.seed, options.progress, self.adapt, **settings)
             try:
                 scores[name] = folder.keep(f"fits/{name}/held_out.json", score, kept.read, kept.write)
             except FAILURES as error:
@@ -179,6 +201,8 @@ def _scores_text(results: FitResults) -> list[str]:
     words = "Log-likelihoods are natural, per trial."
     if results.models["chance"].heldout_ll_per_trial is not None:
         words += " Those of new mice are of mice held out: each is predicted as the average over the mice that were fitted."
+    if any(model.adapted_ll_per_trial is not None for model in results.models.values()):
+        words += " Adapted: by their own parameters, which their first sessions told; beside it the same trials without."
     return [words, table(rows, header), *warning_lines(results.models)]
 
 

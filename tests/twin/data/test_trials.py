@@ -81,3 +81,22 @@ def test_numbers_of_trials_that_are_none(n):
     for wrong in (trials.first, trials.split):
         with pytest.raises(ValueError, match=f"= {n}: expected"):
             wrong(n)
+
+
+def test_sessions_are_split_by_hand(small):
+    trials = small[2].of_mice([0, 1])
+    first, later = trials.after_sessions(1)
+    starts = [np.flatnonzero(trials.new_session[m, : trials.lengths[m]]) for m in range(2)]
+    ends = [s[s > 0][0] for s in starts]
+    assert first.lengths.tolist() == ends
+    assert first.choice.shape[1] == max(ends)
+    for m, end in enumerate(ends):
+        assert (first.choice[m, :end] == trials.choice[m, :end]).all()
+        assert (first.choice[m, end:] == -1).all()
+        assert first.mask[m].sum() == trials.mask[m, :end].sum()
+        assert not later.mask[m, :end].any()
+        assert (later.mask[m, end:] == trials.mask[m, end:]).all()
+    assert (later.choice == trials.choice).all()
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match="sessions"):
+            trials.after_sessions(wrong)

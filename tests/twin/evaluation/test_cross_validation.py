@@ -120,6 +120,22 @@ def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
         assert "log-lik/trial new mice" in shown and score in shown.replace("\N{MINUS SIGN}", "-")
 
 
+def test_adaptation_from_the_shell(tmp_path: Path, capsys):
+    cohort = Cohort(mice=4, rule="reinforce", parameters={"engaged_trials": 60})
+    write_rollout(simulate(cohort, "constant", sessions=3, seed=2), tmp_path / "mice.h5")
+    command = ["fit", str(tmp_path / "mice.h5"), "--model", "reinforce", "--out", str(tmp_path / "out"), "--adapt"]
+    assert main([*command, "1"]) == 2
+    assert "adapt = 1: no mice are held out that could adapt; expected folds = 2" in capsys.readouterr().err
+    assert main([*command, "3", "--folds", "2"]) == 2
+    assert "has 3 sessions; none would be left after the first 3 of them" in capsys.readouterr().err
+    assert main([*command, "1", "--folds", "2"]) in (0, None)
+    model = json.loads((tmp_path / "out" / "results.json").read_text())["models"]["reinforce"]
+    assert model["adapted_ll_per_trial"] != model["unadapted_ll_per_trial"]
+    assert model["adapted_gain_se"] > 0
+    assert "the same adapted" in capsys.readouterr().out
+    assert "which their first sessions told" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_folder_used_again_with_other_data_is_fitted_again(rollout, tmp_path: Path):
     """Fits and scores of held-out mice are those of a fresh folder; with the same data again nothing is done."""
     other = simulate(Cohort(mice=4, parameters={"rate": 0.03}), trials=300, seed=8)

@@ -23,10 +23,12 @@ from agents.theta import Layout
 from twin.data.trials import Trials
 from twin.engine import JobPool, job_pool
 from twin.inference.closed_form.likelihood import MouseLikelihood
-from twin.inference.closed_form.optimum import TOLERANCE, Optimum, Prior, Problem, inverse
+from twin.inference.closed_form.optimum import FARTHEST, TOLERANCE, Optimum, Prior, Problem, inverse
 from twin.inference.closed_form.rule_fit import RuleFit
+from twin.inference.posterior.coordinates import Coordinates
 from twin.inference.posterior.expectation import rounds
 from twin.inference.posterior.fit import fit_posterior
+from twin.inference.posterior.mouse import Normal
 
 Result = TypeVar("Result")
 
@@ -35,6 +37,8 @@ START_INSIDE = 0.05  # of the way between its bounds: where a parameter begins w
 EM_STEPS = 8
 EM_TOLERANCE = 0.03  # of the gradient in all steps but the last, whose optima are handed on
 FIRST_TOLERANCE = 0.1  # of the gradient in fits that only tell where a population begins
+SD_95 = 1.96  # standard deviations from the middle of a normal 95 % interval to its end
+LEAST_SD = 1e-3  # of coordinates over a population: what is the same in all mice
 SMALLEST_VARIANCE = 1e-4  # over mice, in unconstrained space: a parameter that is the same in all
 
 
@@ -86,13 +90,47 @@ def noise_columns(trials: Trials) -> list[str]:
     return ["trial_noise", *nights, "lapse_low", "lapse_high"]
 
 
+def adapt_rule(known: RuleFit, trials: Trials) -> RuleFit:
+    """The rule of a fit for other mice, by their own trials, each as one of the population of the mice that were fitted."""
+    bounds = {name: (low, high) for name, (low, high) in known.settings.get("bounds", {}).items()}
+    layout, base = known.layout.within(bounds), known.theta[0]
+    columns = [c for c in range(len(base)) if not np.isnan(known.ci95[:, c]).all()]
+    if known.draws is not None:
+        coordinates = Coordinates(layout, base, columns)
+        u = coordinates.of(known.draws.new_mice)
+        before = Normal(u.mean(axis=0), np.maximum(u.std(axis=0), LEAST_SD))
+        found = fit_posterior(trials, layout, base, columns, False, known.model, known.settings, lambda: None, before)
+        assert found.draws is not None
+        return replace(found, draws=found.draws._replace(new_mice=known.draws.new_mice))
+    likelihoods = [MouseLikelihood(trials, m, layout) for m in range(len(trials.ids))]
+    prior = _population_of(known, Problem(likelihoods[0], base, columns))
+    problems = [Problem(one, base, columns, prior) for one in likelihoods]
+    return _most_likely(trials, problems, known.model, known.settings, lambda: None)
+
+
+def _population_of(known: RuleFit, problem: Problem) -> Prior:
+    """The population that fitted mice are from: means, and variances of what was found and of what is open of each mouse."""
+    free = np.array([problem.free(theta) for theta in known.theta])
+    ends = np.array([[problem.free(end) for end in both.T] for both in np.where(np.isnan(known.ci95), 0.0, known.ci95)])
+    ends = np.clip(ends, free[:, None] - FARTHEST, free[:, None] + FARTHEST)
+    open_of_each = ((ends[:, 1] - ends[:, 0]) / (2 * SD_95)) ** 2 if known.settings["population"] else np.zeros_like(free)
+    variance = free.var(axis=0) + open_of_each.mean(axis=0)
+    return Prior(free.mean(axis=0), 1 / np.maximum(variance, SMALLEST_VARIANCE))
+
+
 def _most_likely(
     trials: Trials, problems: list[Problem], name: str, settings: dict[str, Any], done: Callable[[], None]
 ) -> RuleFit:
-    """The maximum of the likelihood, or of the posterior under a population, with profile intervals."""
+    """The maximum of the likelihood, or of the posterior under a population, with profile intervals.
+
+    The population is that of these mice, unless the problems have a prior already.
+    """
     layout, columns = Layout(problems[0].likelihood.layout.rule, trials.features), problems[0].columns
     with job_pool("threads", jobs=len(problems)) as pool:
-        if settings["population"]:
+        if prior := problems[0].prior:
+            begun = [_Begun(problem, prior.mean) for problem in problems]
+            optima = _counted(pool.each(partial(_settle, tolerance=TOLERANCE), begun), done)
+        elif settings["population"]:
             problems, optima = _as_population(problems, pool, done)
         else:
             optima = _counted(pool.each(_alone, problems), done)

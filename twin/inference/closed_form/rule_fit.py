@@ -104,6 +104,12 @@ class RuleFit(Fit):
             out[m, :length] = mixture(each)[0]
         return out
 
+    def adapted(self, trials: Trials) -> RuleFit:
+        """The rule for other mice, by these trials of theirs, as one of the population of those that were fitted."""
+        from twin.inference.closed_form.fit import adapt_rule
+
+        return replace(adapt_rule(self, trials.with_features(self.features)), data_hash=trials.content_hash())
+
     def _of_mice(self, rows: np.ndarray) -> Self:
         arrays = {name: getattr(self, name)[rows] for name in ("theta", "ci95", "nll", "converged")}
         draws = self.draws and self.draws.of_mice(rows)

@@ -211,19 +211,31 @@ class _Climb:
         return replace(mice, u=u), weights
 
 
-def settle(
-    predict: Predict, choice: Tensor, counts: Tensor, mice: Individuals, weights: Tensor, fit_weights: bool, rounds: int
-) -> tuple[Individuals, Tensor]:
-    """Coordinates, population and, if they are fitted, initial weights (M, K), after so many rounds of EM and of a step.
+def anywhere(k: int) -> tuple[Tensor, Tensor]:
+    """Mean and sd (K,) of initial weights of which nothing is known."""
+    return torch.zeros(k), torch.full((k,), 100.0)
 
-    choice (M, T), counts (M, T) which trials count. The network that predicts stays as it is.
+
+def settle(
+    predict: Predict,
+    choice: Tensor,
+    counts: Tensor,
+    mice: Individuals,
+    weights: Tensor,
+    start: tuple[Tensor, Tensor] | None,
+    rounds: int,
+    known_population: bool = False,
+) -> tuple[Individuals, Tensor]:
+    """Coordinates, population and initial weights (M, K), after so many rounds of EM and of a step.
+
+    choice (M, T), counts (M, T) which trials count; `start`: mean and sd (K,) of initial weights that are fitted, None if they
+    are known. The network that predicts stays as it is, and the population, if it is known.
     """
-    anywhere = torch.zeros(weights.shape[1]), torch.full(weights.shape[1:], 100.0)
-    climb = _Climb(predict, choice, counts, anywhere if fit_weights else None)
+    climb = _Climb(predict, choice, counts, start)
     with torch.no_grad():
         slopes = climb.slopes(mice, weights)
         for _ in range(rounds):
-            mice = climb.populated(mice, weights, slopes)
+            mice = mice if known_population else climb.populated(mice, weights, slopes)
             mice, weights = climb.step(mice, weights, slopes)
             slopes = climb.slopes(mice, weights)
         return replace(mice, root=climb.root(mice, weights, slopes)), weights

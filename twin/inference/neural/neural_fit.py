@@ -17,12 +17,15 @@ from twin.inference.card_schema import TENSORS, IndividualsCard, NeuralCard, Noi
 from twin.inference.fit import Estimates, Fit, single_update
 from twin.inference.known_rule import KnownRule
 from twin.inference.network_file import encoded
-from twin.inference.neural.individuals import Individuals, log_chosen
+from twin.inference.neural.individuals import Individuals, log_chosen, settle
 from twin.inference.neural.trainer import MICE_AT_ONCE, History
 from twin.inference.neural.unroll import Batch, unroll
 from twin.inference.noise.extended_kalman import Tracked, smooth_tracked, track
 from twin.inference.noise.levels import Noise
 
+ADAPTING = 10  # rounds in which a new mouse's own parameters are found
+LEAST_SD = 0.1  # of initial weights over mice: they may be the same in those that were fitted, and not in others
+ONE_MOUSE_SD = 1.0  # the same, where only one mouse was fitted
 DRAWS = 1000  # of what is left open of mice, for the ends of intervals
 
 
@@ -68,6 +71,25 @@ class NeuralFit(Fit):
         if self.individuals is None or not isinstance(self.rule, NeuralRule):
             return None
         return self.rule.own(self.individuals.own).detach()
+
+    def adapted(self, trials: Trials) -> NeuralFit:
+        """The network for other mice, by these trials of theirs; what is their own is found as of the population."""
+        trials = trials.with_features(self.features)
+        m, k = len(trials.ids), len(self.features)
+        known = self.individuals or Individuals.unknown((), False, len(self.ids))
+        mice = replace(known, u=known.mean.repeat(m, 1), root=None)
+        mean, sd = (torch.as_tensor(f(self.initial_weights, axis=0), dtype=torch.float32) for f in (np.mean, np.std))
+        sd = sd.clamp(min=LEAST_SD) if len(self.ids) > 1 else torch.full((k,), ONE_MOUSE_SD)
+        new = replace(self, ids=trials.ids, data_hash=trials.content_hash())
+
+        def of(mice: Individuals, weights: Tensor) -> NeuralFit:
+            return replace(new, individuals=mice if known.names else None, initial_weights=weights.numpy().astype(float))
+
+        def predict(mice: Individuals, weights: Tensor) -> Tensor:
+            return torch.as_tensor(of(mice, weights)._logits(trials))
+
+        choice, counts = (torch.as_tensor(a) for a in (trials.choice, trials.mask))
+        return of(*settle(predict, choice, counts, mice, mean.repeat(m, 1), (mean, sd), ADAPTING, known_population=True))
 
     def parameters(self) -> dict[str, Estimates]:
         """What is the mice's own: scales by weight, embedding, lapses; empty if nothing is."""
@@ -131,14 +153,17 @@ class NeuralFit(Fit):
         return replace(self, initial_weights=self.initial_weights[rows], ids=ids, individuals=mice)
 
     def _log_likelihood(self, trials: Trials) -> np.ndarray:
-        if self.noise:
-            tracked = self._track(trials)
-            logits = (tracked.mean * tracked.moderated_x).sum(-1).numpy()
-        else:
-            logits, _ = self._run(trials)
+        logits = self._logits(trials)
         lapses = None if self.individuals is None or self.individuals.lapses is None else self.individuals.lapses.double()
         chosen = log_chosen(torch.as_tensor(logits), torch.as_tensor(trials.choice), lapses).numpy()
         return np.where(trials.mask, chosen, 0.0)
+
+    def _logits(self, trials: Trials) -> np.ndarray:
+        """Logits (M, T) of a right choice before lapses."""
+        if not self.noise:
+            return self._run(trials)[0]
+        tracked = self._track(trials)
+        return np.asarray((tracked.mean * tracked.moderated_x).sum(-1).numpy())
 
     def _track(self, trials: Trials) -> Tracked:
         assert self.noise is not None

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
-from twin.inference.neural.individuals import Individuals, log_chosen, settle
+from twin.inference.neural.individuals import Individuals, anywhere, log_chosen, settle
 from twin.inference.neural.unroll import Batch, find_strategy, unroll
 from twin.inference.neural.warm_start import center, warm_start
 from twin.inference.settings import TrainSettings
@@ -138,7 +138,8 @@ class Trainer:
             return
         counts = self.trained_on | self.held_out if self.settings.hold_out == "mice" else self.trained_on
         choice, weights = self.batch.choice[..., 0], self.weights.data
-        found = settle(self._predict, choice, counts, self.individuals, weights, self.weights.requires_grad, rounds)
+        start = anywhere(weights.shape[1]) if self.weights.requires_grad else None
+        found = settle(self._predict, choice, counts, self.individuals, weights, start, rounds)
         self.individuals, self.weights.data = found
 
     def _some_judges(self) -> list[Tensor | None]:

@@ -127,6 +127,11 @@ class Coordinates:
             theta[..., column] = one.natural(u[..., j])
         return theta
 
+    def of(self, theta: np.ndarray) -> np.ndarray:
+        """Coordinates (S, F) of mice with parameters (S, P), which are within their bounds or put there."""
+        each = zip(self.columns, self.each, strict=True)
+        return np.array([[one.of(value) for value in np.clip(theta[:, c], one.low, one.high)] for c, one in each]).T
+
     def reported(self, u: np.ndarray) -> np.ndarray:
         """Parameters (..., P) within their bounds: a rate below 0 is 0."""
         theta = self.theta(u)

@@ -39,9 +39,18 @@ class Posterior(NamedTuple):
     population: PopulationDraws | None
 
 
-def posterior(mice: Sequence[Mouse], pool: JobPool, population: bool, done: Callable[[], None] = lambda: None) -> Posterior:
-    """The posterior of mice, as of one population or each alone; `done()` is called `rounds()` times."""
-    return _Search(mice, pool, done).run(population)
+def posterior(
+    mice: Sequence[Mouse],
+    pool: JobPool,
+    population: bool,
+    done: Callable[[], None] = lambda: None,
+    before: Normal | None = None,
+) -> Posterior:
+    """The posterior of mice, as of one population or each alone; `done()` is called `rounds()` times.
+
+    `before` is what is known of a mouse before its choices, where it is more than the coordinates' own prior.
+    """
+    return _Search(mice, pool, done, before).run(population)
 
 
 def rounds() -> int:
@@ -52,13 +61,13 @@ def rounds() -> int:
 class _Search:
     """The state of the search for a posterior."""
 
-    def __init__(self, mice: Sequence[Mouse], pool: JobPool, done: Callable[[], None]) -> None:
+    def __init__(self, mice: Sequence[Mouse], pool: JobPool, done: Callable[[], None], before: Normal | None) -> None:
         self.mice, self.pool, self.done, self.rng = mice, pool, done, np.random.default_rng(0)
         self.coordinates: Coordinates = mice[0].coordinates
         own = self.coordinates
         self.prior = Prior(own.centre, own.spread, own.differ)
-        self.before = Normal(own.centre, own.width)
-        self.at = np.tile(own.centre, (len(mice), 1))
+        self.before = before or Normal(own.centre, own.width)
+        self.at = np.tile(self.before.mean, (len(mice), 1))
         self.log_sd = np.log(own.differ / 3)
         self.sites = Sites(np.empty(0), np.empty(0))
 

@@ -16,7 +16,7 @@ from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.inference.posterior.coordinates import Coordinates
 from twin.inference.posterior.draws import Draws, quantiles, resampled
 from twin.inference.posterior.expectation import Posterior, posterior
-from twin.inference.posterior.mouse import Mouse, Weighed
+from twin.inference.posterior.mouse import Mouse, Normal, Weighed
 
 AT_LAST = 1000  # random numbers for the weights after the last trial
 ENDS = np.array([0.025, 0.5, 0.975])
@@ -34,16 +34,17 @@ def fit_posterior(
     model: str,
     settings: Mapping[str, Any],
     done: Callable[[], None],
+    before: Normal | None = None,
 ) -> RuleFit:
     """Fit the free columns of theta, all else as in base (P,), to every mouse; `done()` is called in every round.
 
-    Estimates are medians of the posterior, intervals its quantiles.
+    `before` is the population that mice are of, if it is known. Estimates are medians of the posterior, intervals quantiles.
     """
     coordinates = Coordinates(layout, base, columns)
     mice = [Mouse(FilteredLikelihood(trials, m, layout), coordinates, name) for m, name in enumerate(trials.ids)]
     rng = np.random.default_rng(0)
     with job_pool("threads", jobs=len(mice)) as pool:
-        found = posterior(mice, pool, population, done=done)
+        found = posterior(mice, pool, population, done, before)
         weights = pool.results([partial(_last_weights, *each) for each in zip(mice, found.mice, strict=True)])
     theta, ci95 = _estimates(coordinates, found.mice)
     nll = np.array([-mouse.likelihood.log_likelihood(t).sum() for mouse, t in zip(mice, theta, strict=True)])

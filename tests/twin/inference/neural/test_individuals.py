@@ -154,7 +154,7 @@ def test_coordinates_of_a_gaussian_are_found(differing):
     start = Individuals.unknown(model.own_coordinates, False, 12)
     weights = torch.zeros(12, 2)
     with torch.no_grad():
-        found, _ = settle(predict, choice, counts, start, weights, False, 15)
+        found, _ = settle(predict, choice, counts, start, weights, None, 15)
         flat = found.root[:, 0, 0].min()
         height = []
         grid = torch.linspace(-0.2, 0.2, 9)
