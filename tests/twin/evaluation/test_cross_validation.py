@@ -123,12 +123,12 @@ def test_folds_from_the_shell(rollout, tmp_path: Path, capsys):
 def test_adaptation_from_the_shell(tmp_path: Path, capsys):
     cohort = Cohort(mice=4, rule="reinforce", parameters={"engaged_trials": 60})
     write_rollout(simulate(cohort, "constant", sessions=3, seed=2), tmp_path / "mice.h5")
-    command = ["fit", str(tmp_path / "mice.h5"), "--model", "reinforce", "--out", str(tmp_path / "out"), "--adapt"]
-    assert main([*command, "1"]) == 2
+    command = ["fit", str(tmp_path / "mice.h5"), "--model", "reinforce", "--adapt"]
+    assert main([*command, "1", "--out", str(tmp_path / "none")]) == 2
     assert "adapt = 1: no mice are held out that could adapt; expected folds = 2" in capsys.readouterr().err
-    assert main([*command, "3", "--folds", "2"]) == 2
+    assert main([*command, "3", "--folds", "2", "--out", str(tmp_path / "few")]) == 2
     assert "has 3 sessions; none would be left after the first 3 of them" in capsys.readouterr().err
-    assert main([*command, "1", "--folds", "2"]) in (0, None)
+    assert main([*command, "1", "--folds", "2", "--out", str(tmp_path / "out")]) in (0, None)
     model = json.loads((tmp_path / "out" / "results.json").read_text())["models"]["reinforce"]
     assert model["adapted_ll_per_trial"] != model["unadapted_ll_per_trial"]
     assert model["adapted_gain_se"] > 0
