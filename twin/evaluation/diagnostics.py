@@ -8,6 +8,8 @@ noise-in-sessions   m: past innovations of the session, by feature: weights wand
 noise-over-nights   m: the same of the session before: where they wandered to is there the next day
 lapses              trials in which the model is nearly certain, and how often it is wrong in them
 mice-differ         the mice that choose correctly more, or less, often than the model expects: more than chance would have it
+decision-model      the sums of innovations in cells of trials, by predicted probability, by the first feature (contrast and
+                    side) or by the place in the session: the largest excess of their squares
 
 Fitted parameters take up part of what is wrong: a negative baseline lets weights follow the mouse, which hides their noise
 from its innovations. So of a closed-form rule that was fitted without noise, or lapses, the likelihood itself is asked: does
@@ -39,18 +41,23 @@ STEPS_BACK = tuple(product((0.5, 1.0, 2.0), (1.0, 0.1, 0.0)))  # factors of the 
 NOISE_LEVELS = tuple(product((0.0, 0.005, 0.01, 0.02, 0.05), (0.0, 0.1, 0.3)))  # of trials and nights
 LAPSE_LEVELS = 0.0, 0.01, 0.03, 0.06
 CERTAIN = 0.95  # probability of the likelier choice
+CELLS = 10  # of trials, at least, by probability, contrast and place in the session
+PLACE = 100  # trials of a session in a cell
+ENOUGH = 5.0  # expected variance of a cell whose sum is about normal
 MEANINGS = {
     "noise": "weights move at random, and the fit has no noise: its parameters, the baseline above all, stand in for it "
     "(fit it with noise = true)",
     "noise-in-sessions": "weights move by more than the model knows within sessions (fit it with noise = true)",
     "noise-over-nights": "weights move by more than the model knows, and stay where they moved to (fit it with noise = true)",
     "lapses": "mice lapse and the fit does not (fit it with noise = true, or free = ['lapse_low', 'lapse_high'])",
+    "decision-model": "at some probabilities, contrasts or places in the session choices are not as often to the right as "
+    "predicted: mice decide by other features, or lapse, or not by a logistic function of them (fit other features, or lapses)",
     "mice-differ": "mice learn more, or less, than one rule for all expects (fit parameters of each mouse)",
 }
 
 
 def statistics(log_likelihood: np.ndarray, trials: Trials) -> dict[str, float]:
-    """The four statistics, about standard normal if the model is right; NaN where there is nothing to tell one by.
+    """The five statistics, about standard normal if the model is right; NaN where there is nothing to tell one by.
 
     `log_likelihood` (M, T) of each choice given those before it, as `Fit.log_likelihood` gives it.
     """
@@ -64,6 +71,7 @@ def statistics(log_likelihood: np.ndarray, trials: Trials) -> dict[str, float]:
         "noise-over-nights": _ratio(innovation * before, variance * before**2),
         "lapses": _surprise(chosen, variance, counted),
         "mice-differ": _spread_of_mice(innovation, variance, trials),
+        "decision-model": _miscalibration(innovation, variance, np.where(trials.choice == 1, chosen, 1.0 - chosen), trials),
     }
 
 
@@ -140,3 +148,30 @@ def _spread_of_mice(innovation: np.ndarray, variance: np.ndarray, trials: Trials
     correct = np.where(trials.choice == 1, 1.0, -1.0) * np.where(trials.reward > 0, 1.0, -1.0)
     z = (innovation * correct).sum(axis=1) / np.sqrt(np.maximum(variance.sum(axis=1), 1e-12))
     return float((np.sum(z**2) - len(z)) / np.sqrt(2.0 * len(z)))
+
+
+def _miscalibration(innovation: np.ndarray, variance: np.ndarray, right: np.ndarray, trials: Trials) -> float:
+    """The largest excess, in standard deviations, of squared sums in cells of trials; `right` (M, T) as predicted."""
+    index = np.arange(trials.x.shape[1])
+    place = index - np.maximum.accumulate(np.where(trials.new_session, index, 0), axis=1)
+    by_probability = (CELLS * right).astype(int)
+    found = [
+        _excess(innovation, variance, cells)
+        for cells in (by_probability, _levels(trials.x[..., 0]), np.minimum(place // PLACE, CELLS - 1))
+    ]
+    return float(np.nanmax(found)) if np.isfinite(found).any() else np.nan
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """Cell of each value: of its own, or where there are many values of a tenth of them."""
+    each, cells = np.unique(values, return_inverse=True)
+    if len(each) > 3 * CELLS:
+        cells = np.searchsorted(np.quantile(values, np.linspace(0, 1, CELLS + 1)[1:-1]), values)
+    return np.asarray(cells).reshape(values.shape)
+
+
+def _excess(innovation: np.ndarray, variance: np.ndarray, cells: np.ndarray) -> float:
+    """Sum of squares over cells of their standardised innovations, standardised; NaN for less than two cells."""
+    sums, variances = (np.bincount(cells.ravel(), a.ravel()) for a in (innovation, variance))
+    z = (sums / np.sqrt(np.maximum(variances, ENOUGH)))[variances >= ENOUGH]
+    return float((np.sum(z**2) - len(z)) / np.sqrt(2.0 * len(z))) if len(z) > 1 else np.nan

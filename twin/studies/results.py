@@ -142,8 +142,8 @@ class LearningCurve(Record):
 
 ESTIMATE = "maximum of the likelihood, or of the posterior with a population; with noise its median; null: not finite"
 WARNINGS = (
-    "what the model has left out, by name: noise-in-sessions, noise-over-nights, lapses, mice-differ (standard deviations); of "
-    "a rule fitted without noise also noise and lapses (log-likelihood gained); see twin.evaluation.diagnostics"
+    "what the model has left out, by name: noise-in-sessions, noise-over-nights, lapses, mice-differ, decision-model (standard "
+    "deviations); of a rule fitted without noise also noise and lapses (log-likelihood gained); see twin.evaluation.diagnostics"
 )
 
 

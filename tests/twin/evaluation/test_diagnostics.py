@@ -62,6 +62,26 @@ def test_statistics_of_the_truth_are_standard_normal():
         z = z[np.isfinite(z)]
         assert abs(z.mean()) < 4 / np.sqrt(len(z)) and z.std() == pytest.approx(1.0, abs=0.4)
     assert abs(statistics(ll, trials)["mice-differ"]) < 4
+    assert statistics(ll, trials)["decision-model"] < 4
+    assert np.mean([found["decision-model"] < 4 for found in each]) > 0.95
+
+
+def test_decision_model_by_hand():
+    """Two contrasts of 100 trials each, p = .5: 70 and 50 choices to the right are 4 and 0 standard deviations off."""
+    x = np.repeat([-1.0, 1.0], 100)[None, :, None]
+    choice = np.concatenate([np.arange(100) < 70, np.arange(100) < 50])[None].astype(np.int8)
+    mask = np.ones((1, 200), bool)
+    one = Trials(x, choice, choice, mask & False, mask, np.array([200]), ("stimulus",), ("a",))
+    cells = (16 + 0 - 2) / np.sqrt(4)  # by contrast, and by place, which are the same here
+    assert statistics(np.full((1, 200), np.log(0.5)), one)["decision-model"] == pytest.approx(cells)
+
+
+@pytest.mark.parametrize(("features", "expected"), [(FEATURES, False), (("contrast", "bias"), True)])
+def test_mice_that_see_contrasts_otherwise_are_told(features, expected):
+    cohort = Cohort(mice=12, features=features, parameters={"rate": 0.02, "initial_weight": {features[0]: 2.0}})
+    rollout = simulate(cohort, "constant", trials=3000, seed=3)
+    trials = Trials.from_rollout(rollout, FEATURES)
+    assert ("decision-model" in warnings_of(fit(trials, "reinforce"), trials)) == expected
 
 
 def test_noise_and_lapses_show_in_the_innovations_of_one_who_does_not_know_them():
