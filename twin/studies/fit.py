@@ -61,7 +61,7 @@ class FittedModel(Record):
     heldout_se: Number = Field(None, description="standard error of that over mice; null if it is not finite, none of chance")
     unadapted_ll_per_trial: Number = Field(
         None,
-        description="log-likelihood of trials of held-out mice after their first sessions, as of any mouse; with `adapt`, else null",
+        description="log-likelihood of held-out mice after their first sessions, as of any mouse; with `adapt`, else null",
     )
     adapted_ll_per_trial: Number = Field(
         None, description="the same by parameters that those first sessions tell, with what mice share as it is; else null"
