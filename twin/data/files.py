@@ -24,6 +24,12 @@ class Locked(OSError):
     """Another program holds a file; the message says how it is freed."""
 
 
+def starts_with(path: str | Path, magic: bytes) -> bool:
+    """Are these the first bytes of a file?"""
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
+
+
 def replace_file(path: str | Path, content: bytes) -> None:
     """Write a file whole. Raises OSError that says which file could not be written, why, and what to do."""
     with written_whole(path, len(content)) as partial:

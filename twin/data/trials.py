@@ -74,12 +74,7 @@ class Trials:
         whole("split: future", future, 1)
         for m in np.flatnonzero(self.lengths <= future):
             raise ValueError(f"mouse {self.ids[m]!r} has {self.lengths[m]} trials; cannot set aside the last {future} of them")
-        index = np.arange(self.choice.shape[1])
-        last = index >= (self.lengths - future)[:, None]
-        unknown = np.where(last, -1, self.choice).astype(np.int8)
-        train = replace(self, choice=unknown, mask=self.mask & ~last, lengths=self.lengths - future)
-        test = replace(self, mask=self.mask & last)
-        return train, test
+        return self._divided(np.arange(self.choice.shape[1]) >= (self.lengths - future)[:, None])
 
     def after_sessions(self, n: int) -> tuple[Trials, Trials]:
         """(the first `n` sessions of each mouse, all trials with only the later ones in the mask), as `split`.
@@ -95,11 +90,15 @@ class Trials:
                 f"mouse {self.ids[m]!r} has {number[m].max()} sessions; none would be left after the first {n} of them: "
                 f"expected fewer, or leave the mouse out"
             )
-        first = inside & (number <= n)
-        unknown = np.where(first, self.choice, -1).astype(np.int8)
-        begun = replace(self, choice=unknown, mask=self.mask & first, lengths=first.sum(axis=1))
-        longest = slice(int(begun.lengths.max()))
-        return begun._pick(slice(None), longest, begun.lengths, self.ids), replace(self, mask=self.mask & ~first)
+        first, later = self._divided(number > n)
+        return first._pick(slice(None), slice(int(first.lengths.max())), first.lengths, self.ids), later
+
+    def _divided(self, later: np.ndarray) -> tuple[Trials, Trials]:
+        """(the trials before, all trials with only the later ones in the mask); later (M, T), to the end of each row."""
+        unknown = np.where(later, -1, self.choice).astype(np.int8)
+        lengths = np.minimum(self.lengths, (~later).sum(axis=1))
+        train = replace(self, choice=unknown, mask=self.mask & ~later, lengths=lengths)
+        return train, replace(self, mask=self.mask & later)
 
     def with_features(self, features: Sequence[str]) -> Trials:
         """The same with the features in this order. Raises ValueError naming those that are missing or too many."""

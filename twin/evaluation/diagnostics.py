@@ -125,13 +125,17 @@ def _past(innovation: np.ndarray, trials: Trials) -> tuple[np.ndarray, np.ndarra
     """Logits (M, T) of weights that had moved with the innovations of the session so far, and of the session before."""
     moved = innovation[..., None] * trials.x
     heap = np.concatenate([np.zeros_like(moved[:, :1]), np.cumsum(moved, axis=1)], axis=1)  # before each trial
-    index = np.arange(moved.shape[1])
-    start = np.maximum.accumulate(np.where(trials.new_session, index, 0), axis=1)
+    start = _session_starts(trials)
     earlier = np.take_along_axis(start, np.maximum(start - 1, 0), axis=1)
     at_start, at_earlier = (np.take_along_axis(heap, at[..., None], axis=1) for at in (start, earlier))
     within = ((heap[:, :-1] - at_start) * trials.x).sum(axis=-1)
     before = np.where(start > 0, ((at_start - at_earlier) * trials.x).sum(axis=-1), 0.0)
     return within, before
+
+
+def _session_starts(trials: Trials) -> np.ndarray:
+    """First trial of the session that each trial is of, (M, T)."""
+    return np.asarray(np.maximum.accumulate(np.where(trials.new_session, np.arange(trials.x.shape[1]), 0), axis=1))
 
 
 def _surprise(chosen: np.ndarray, variance: np.ndarray, counted: np.ndarray) -> float:
@@ -152,8 +156,7 @@ def _spread_of_mice(innovation: np.ndarray, variance: np.ndarray, trials: Trials
 
 def _miscalibration(innovation: np.ndarray, variance: np.ndarray, right: np.ndarray, trials: Trials) -> float:
     """The largest excess, in standard deviations, of squared sums in cells of trials; `right` (M, T) as predicted."""
-    index = np.arange(trials.x.shape[1])
-    place = index - np.maximum.accumulate(np.where(trials.new_session, index, 0), axis=1)
+    place = np.arange(trials.x.shape[1]) - _session_starts(trials)
     by_probability = (CELLS * right).astype(int)
     found = [
         _excess(innovation, variance, cells)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from envs.names import suggest
 from twin.data.rollout import Rollout
+from twin.data.tables.columns import CARRIED, CARRIED_OF_SESSION
 from twin.data.tables.names import Asked
 
 
@@ -33,8 +34,8 @@ class Format(NamedTuple):
     write: Callable[[Rollout, Path], None] | None = None  # under another name first, so that nobody sees half a file
     verify: Callable[[Path], str] | None = None  # the content hash of an unchanged file; raises ValueError for a changed one
     is_ours: Callable[[Path], bool] | None = None  # was this file, which exists, made by `write`?
-    carries: tuple[str, ...] | None = None  # columns of trials that a file keeps; None: all there is of a rollout
-    carries_of_session: tuple[str, ...] = ()
+    carries: tuple[str, ...] | None = CARRIED  # columns of trials that a file keeps; None: all there is of a rollout
+    carries_of_session: tuple[str, ...] = CARRIED_OF_SESSION
 
 
 @cache

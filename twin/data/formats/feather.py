@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twin.data.files import starts_with
 from twin.data.formats import Format
-from twin.data.formats.parquet import starts_with
 from twin.data.rollout import Rollout
 from twin.data.tables import columns
 from twin.data.tables.names import Asked
@@ -51,15 +51,4 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-FORMAT = Format(
-    "feather",
-    "a feather table",
-    (".feather", ".arrow"),
-    detect,
-    read,
-    write,
-    None,
-    is_ours,
-    columns.CARRIED,
-    columns.CARRIED_OF_SESSION,
-)
+FORMAT = Format("feather", "a feather table", (".feather", ".arrow"), detect, read, write, is_ours=is_ours)

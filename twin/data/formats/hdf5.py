@@ -40,4 +40,5 @@ FORMAT = Format(
     write_rollout,
     verify,
     is_ours,
+    carries=None,
 )

@@ -44,15 +44,4 @@ def is_ours(path: Path) -> bool:
     return names is not None and columns.is_own_header(names)
 
 
-FORMAT = Format(
-    "npz",
-    "a .npz file of arrays",
-    (".npz",),
-    detect,
-    read,
-    write,
-    None,
-    is_ours,
-    columns.CARRIED,
-    columns.CARRIED_OF_SESSION,
-)
+FORMAT = Format("npz", "a .npz file of arrays", (".npz",), detect, read, write, is_ours=is_ours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twin.data.files import starts_with
 from twin.data.formats import Format
 from twin.data.rollout import Rollout
 from twin.data.tables import columns
@@ -18,12 +19,6 @@ MAGIC = b"PAR1"
 def detect(path: Path) -> bool:
     """Does a file begin as every parquet file does?"""
     return path.is_file() and starts_with(path, MAGIC)
-
-
-def starts_with(path: Path, magic: bytes) -> bool:
-    """Are these the first bytes of a file?"""
-    with open(path, "rb") as file:
-        return file.read(len(magic)) == magic
 
 
 def load(path: Path) -> Any:
@@ -72,15 +67,4 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-FORMAT = Format(
-    "parquet",
-    "a parquet table",
-    (".parquet", ".pqt"),
-    detect,
-    read,
-    write,
-    None,
-    is_ours,
-    columns.CARRIED,
-    columns.CARRIED_OF_SESSION,
-)
+FORMAT = Format("parquet", "a parquet table", (".parquet", ".pqt"), detect, read, write, is_ours=is_ours)

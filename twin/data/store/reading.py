@@ -14,7 +14,7 @@ import numpy as np
 
 from twin.data.checks import check_rollout
 from twin.data.content import content_hash
-from twin.data.files import Locked
+from twin.data.files import Locked, starts_with
 from twin.data.rollout import COLUMNS, REQUIRED, SESSION_COLUMNS, Rollout
 from twin.data.store import schema
 from twin.data.store.schema import FORMAT, FORMAT_VERSION
@@ -26,9 +26,8 @@ BROKEN = (OSError, LookupError, RuntimeError, TypeError, ValueError, OverflowErr
 
 def is_rollout(path: str | Path) -> bool:
     """Is a file one of this format, whole or not? By its signature and the format it names."""
-    with open(path, "rb") as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
-            return False
+    if not starts_with(path, SIGNATURE):
+        return False
     try:
         with h5py.File(path, "r") as file:
             return schema.text(file, "format") == FORMAT

@@ -119,6 +119,11 @@ def log_chosen(logits: Tensor, choice: Tensor, lapses: Tensor | None) -> Tensor:
     return torch.logaddexp(floor.log(), torch.log1p(-lapses.sum(1, keepdim=True)) + chosen)
 
 
+def _precision(slopes: Slopes, sd: Tensor) -> Tensor:
+    """Precision (M, G, G) of what is left open of mice, of a population with standard deviations (G,)."""
+    return slopes.information + torch.diag(sd**-2 + 1e-6)
+
+
 class _Climb:
     """Gauss-Newton steps of the coordinates and, where they are fitted too, the initial weights of mice."""
 
@@ -132,8 +137,7 @@ class _Climb:
         here = self._height(slopes.logits, mice, v, mean, sd)
         tightness = sd**-2
         gradient = slopes.gradient - tightness * (v - mean)
-        precision = slopes.information + torch.diag(tightness + 1e-6)
-        step = torch.linalg.solve(precision, gradient).clamp(-LARGEST_STEP, LARGEST_STEP)
+        step = torch.linalg.solve(_precision(slopes, sd), gradient).clamp(-LARGEST_STEP, LARGEST_STEP)
         waiting = torch.ones(len(v), dtype=torch.bool)
         for part in SHORTER:
             tried = torch.where(waiting[:, None], v + part * step, v)
@@ -151,7 +155,7 @@ class _Climb:
         v, mean, sd = self._joined(mice, weights)
         f = len(mice.names)
         for _ in range(EM_STEPS):
-            covariance = torch.linalg.inv(slopes.information + torch.diag(sd**-2 + 1e-6))
+            covariance = torch.linalg.inv(_precision(slopes, sd))
             step = covariance @ (slopes.gradient - (v - mean) * sd**-2)[..., None]
             at = v + step[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
             mice = population(mice, at[:, :f], covariance.diagonal(dim1=1, dim2=2)[:, :f])
@@ -161,8 +165,8 @@ class _Climb:
     def root(self, mice: Individuals, weights: Tensor, slopes: Slopes) -> Tensor:
         """Root (M, G, G) of the covariance of what is left open of the mice."""
         _, _, sd = self._joined(mice, weights)
-        precision = slopes.information + torch.diag(sd**-2 + 1e-6)
-        return torch.nan_to_num(torch.linalg.cholesky_ex(torch.linalg.inv(precision)).L).to(mice.u.dtype)
+        covariance = torch.linalg.inv(_precision(slopes, sd))
+        return torch.nan_to_num(torch.linalg.cholesky_ex(covariance).L).to(mice.u.dtype)
 
     def _joined(self, mice: Individuals, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Coordinates (M, F), with the initial weights behind them where those are fitted; mean and sd of each."""

@@ -17,7 +17,6 @@ from twin.data.formats.alf.trials import load_sessions
 from twin.data.formats.alf.writing import write
 from twin.data.rollout import Rollout
 from twin.data.tables.codes import IBL_CODES
-from twin.data.tables.columns import CARRIED, CARRIED_OF_SESSION
 from twin.data.tables.names import Asked
 from twin.data.tables.reading import read_table
 from twin.data.tables.source import Columns
@@ -37,8 +36,4 @@ FORMAT = Format(
     has_sessions,
     read,
     write,
-    None,
-    None,
-    CARRIED,
-    CARRIED_OF_SESSION,
 )

@@ -9,7 +9,6 @@ from twin.data.formats import Format
 from twin.data.formats.csv.source import open_source
 from twin.data.formats.csv.writing import is_ours, write
 from twin.data.rollout import Rollout
-from twin.data.tables import columns
 from twin.data.tables.layout import is_of_trials
 from twin.data.tables.names import Asked
 from twin.data.tables.reading import read_table
@@ -33,15 +32,4 @@ def read(path: Path, asked: Asked) -> Rollout:
     return read_table(open_source(path), asked, source=path.name, format="csv")
 
 
-FORMAT = Format(
-    "csv",
-    "a csv file of trials, plain or gzipped",
-    ENDINGS,
-    detect,
-    read,
-    write,
-    None,
-    is_ours,
-    columns.CARRIED,
-    columns.CARRIED_OF_SESSION,
-)
+FORMAT = Format("csv", "a csv file of trials, plain or gzipped", ENDINGS, detect, read, write, is_ours=is_ours)

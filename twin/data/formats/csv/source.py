@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from twin.data.files import starts_with
 from twin.data.tables.names import count_known
 from twin.data.tables.source import Block, Texts, stem_of
 
@@ -82,7 +83,7 @@ class Source(NamedTuple):
         if self.encoding != UTF8:
             with opened(self.path, self.encoding) as text:
                 return pyarrow.BufferReader(text.read().encode())
-        return pyarrow.input_stream(str(self.path), compression="gzip" if is_zipped(self.path) else None)
+        return pyarrow.input_stream(str(self.path), compression="gzip" if starts_with(self.path, GZIP) else None)
 
     def _reader(self, pyarrow: Any, file: Any, columns: Sequence[int]) -> Any:
         names = [str(i) for i in range(len(self.header))]
@@ -159,13 +160,7 @@ def _without_empty_rows(block: list[Texts]) -> Block:
 
 def opened_bytes(path: Path) -> IO[bytes]:
     """The bytes of a file, unzipped if it is gzipped."""
-    return gzip.open(path, "rb") if is_zipped(path) else open(path, "rb")  # type: ignore[return-value]
-
-
-def is_zipped(path: Path) -> bool:
-    """Is a file gzipped, whatever its name?"""
-    with open(path, "rb") as file:
-        return file.read(len(GZIP)) == GZIP
+    return gzip.open(path, "rb") if starts_with(path, GZIP) else open(path, "rb")  # type: ignore[return-value]
 
 
 def opened(path: Path, encoding: str, errors: str = "strict") -> IO[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from twin.data.files import starts_with
 from twin.data.formats import Format
-from twin.data.formats.parquet import starts_with
 from twin.data.rollout import Rollout
 from twin.data.tables import columns
 from twin.data.tables.arrays import load_npz
@@ -77,15 +77,4 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-FORMAT = Format(
-    "mat",
-    "a MATLAB file of trials",
-    (".mat",),
-    detect,
-    read,
-    write,
-    None,
-    is_ours,
-    columns.CARRIED,
-    columns.CARRIED_OF_SESSION,
-)
+FORMAT = Format("mat", "a MATLAB file of trials", (".mat",), detect, read, write, is_ours=is_ours)

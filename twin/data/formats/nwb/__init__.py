@@ -13,7 +13,6 @@ from pathlib import Path
 from twin.data.formats import Format
 from twin.data.rollout import Rollout
 from twin.data.store.contained import has_attribute
-from twin.data.tables.columns import CARRIED, CARRIED_OF_SESSION
 from twin.data.tables.names import Asked
 
 ENDING = ".nwb"
@@ -52,4 +51,4 @@ def write(rollout: Rollout, path: Path) -> None:
     write_files(rollout, path)
 
 
-FORMAT = Format("nwb", "an NWB file or folder", (ENDING,), detect, read, write, None, None, CARRIED, CARRIED_OF_SESSION)
+FORMAT = Format("nwb", "an NWB file or folder", (ENDING,), detect, read, write)
