@@ -22,7 +22,9 @@ from scipy.stats import kstest
 from tqdm import tqdm
 
 import twin
+from agents.theta import Layout
 from twin.evaluation.recovery import recovery
+from twin.inference.noise.assumed_density import FilteredLikelihood
 from twin.report.tables import text_table
 
 PARAMETERS: dict[str, Any] = {
@@ -71,14 +73,21 @@ def ranks_of_cohort(seed: int, mice: int, trials: int, baseline: float) -> dict[
     )
     true = np.concatenate([rollout.theta[:, columns], rollout.theta[:, [rate]] * rollout.theta[:, [base]]], axis=-1)
     found = recovery(fit, cohort, rollout, recorded)
-    told = [found[key] for key in ("relative_rmse_visited", "weights_rmse", "nll_per_trial", "true_nll_per_trial")]
+    told = [found[key] for key in ("relative_rmse_visited", "weights_rmse", "nll_per_trial")]
     return {
         "names": np.array([*names, PRODUCT]),
         "rank": (draws < true[:, None]).mean(axis=1),
         "away": (draws.mean(axis=1) - true) / draws.std(axis=1),
         "baseline": np.quantile(fit.draws.new_mice[:, base], [0.025, 0.5, 0.975]),
-        "told": np.array([*told, seconds, fit.converged.mean()], float),
+        "told": np.array([*told, nll_of_truth(rollout, recorded, fit.layout), seconds, fit.converged.mean()], float),
     }
+
+
+def nll_of_truth(rollout: twin.Rollout, trials: twin.Trials, layout: Layout) -> float:
+    """Negative log-likelihood per trial of the true parameters, which do not tell the noise of the weights."""
+    likelihoods = (FilteredLikelihood(trials, m, layout) for m in range(len(trials.ids)))
+    total = sum(float(one.log_likelihood(theta).sum()) for one, theta in zip(likelihoods, rollout.theta, strict=True))
+    return -total / int(trials.mask.sum())
 
 
 def table(found: list[dict[str, np.ndarray]]) -> str:

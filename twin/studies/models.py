@@ -64,7 +64,8 @@ class _Kept(NamedTuple):
 def fit_models(
     inference: Inference, trials: Trials, folder: RunFolder, options: Options, known: np.ndarray | None = None
 ) -> tuple[dict[str, tuple[Fit, float]], list[str]]:
-    """Every model's fit and the seconds it took, from the folder or fitted to the trials; a note for each that failed.
+    """Every model's fit and the seconds it took, from the folder or fitted to the trials; a note for each that failed,
+    and for mice without nights where their noise was asked for.
 
     `known` are the mice's first weights (M, K), which only simulated mice tell. Raises ValueError if no mouse makes a choice.
     """
@@ -80,7 +81,18 @@ def fit_models(
             fits[name] = folder.keep(card, partial(keep.make, name), partial(keep.read, name), partial(keep.write, name))
         except FAILURES as error:
             notes.append(f"{name}: could not be fitted ({error})")
+            continue
+        if fits[name][0].settings.get("noise"):
+            notes += [f"{name}: {note}" for note in _without_nights(trials)]
     return fits, notes
+
+
+def _without_nights(trials: Trials) -> list[str]:
+    """What is fitted of the noise of nights where mice have none: mice of one session."""
+    some = [mouse for mouse, begins in zip(trials.ids, trials.new_session[:, 1:], strict=True) if not begins.any()]
+    if len(some) == len(trials.ids):
+        return ["every mouse has one session, so noise of nights is not fitted"]
+    return [f"mouse {mouse!r} has one session, so its noise of nights is as of any mouse" for mouse in some]
 
 
 class _Scores(Table):

@@ -94,6 +94,21 @@ def undrawn(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("mice", "said"),
+    [
+        ({"a": 40, "b": 40}, "random-walk: every mouse has one session, so noise of nights is not fitted"),
+        ({"a": 40, "b": 80}, "random-walk: mouse 'a' has one session, so its noise of nights is as of any mouse"),
+    ],
+    ids=["all", "one"],
+)
+def test_noise_of_nights_of_mice_of_one_session(mice, said, tmp_path, undrawn):
+    (tmp_path / "mice.csv").write_text(table_of(mice))
+    assert main(["fit", str(tmp_path / "mice.csv"), "--model", "random-walk", "--out", str(tmp_path / "run")]) == 0
+    notes = json.loads((tmp_path / "run/results.json").read_text())["notes"]
+    assert [note for note in notes if "nights" in note] == [said]
+
+
+@pytest.mark.parametrize(
     "changed", [{"a": 80}, {"a": 80, "b": 80, "c": 80}, {"a": 120, "b": 80}], ids=["fewer", "more", "longer"]
 )
 def test_other_mice_in_the_same_file_are_fitted_again(changed, tmp_path, undrawn):

@@ -117,3 +117,13 @@ def test_mice_that_say_little_are_told_so(what):
     assert np.isfinite(found.theta).all() and np.isfinite(found.ci95[:, :2]).all()
     flagged = {name: set(flags) for name, flags in parameter_flags(found).items()}
     assert flagged["baseline"] == {UNIDENTIFIED}
+
+
+def test_no_zero_contrasts():
+    """Nothing hangs on trials without a stimulus: without them the rate's intervals still hold the truth."""
+    trials, rollout = simulated(6, 2500, seed=8)
+    trials.mask[trials.x[..., 0] == 0] = False
+    found = fit(trials, "reinforce-baseline", noise=True)
+    low, high = found.ci95[:, found.layout.index("rate")[0]].T
+    assert np.isfinite(found.theta).all() and (found.nll > 0).all()
+    assert np.mean((low <= rollout.theta[:, 0]) & (rollout.theta[:, 0] <= high)) >= 5 / 6
