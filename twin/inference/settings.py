@@ -79,6 +79,9 @@ class NeuralFitSettings(TrainSettings):
     """How a neural rule is fitted, whatever its network; `twin.inference.registry` adds the settings of a network."""
 
     initial: Literal["fitted", "zero", "first-trials", "known"] = Field("fitted", description="weights before the first trial")
+    initial_error: float = Field(
+        0.0, description="with initial = 'known': how far from the truth every weight is assumed to be"
+    )
     noise: bool = Field(False, description="weights also move at random: fit the noise of each trial and of each night")
     restarts: int = Field(1, ge=1, description="first networks to train from, of which the best on what is held out is kept")
     members: int = Field(1, ge=1, description="rules to train from different seeds; the fitted rule is their mean")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from zipfile import BadZipFile
 
-import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from envs.protocols import Protocol
 from twin.cohort import Cohort
-from twin.data.files import replace_file
 from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.report.tables import fixed, text_table
 from twin.simulation.designs import train_design
+from twin.studies.days import read_days, write_days
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
@@ -204,27 +200,7 @@ class DesignsStudy(Study):
         how = dict[str, Any](workers=options.workers, engine=options.engine, progress=options.progress)
         train = partial(train_design, self.cohort, self.designs[name], name=name, **length, **how)
         fit = self.cohort.known_rule.content
-        return folder.keep(f"designs/{name}.npz", train, partial(_read_days, fit=fit), partial(_write_days, fit=fit))
-
-
-def _read_days(path: Path, fit: str = "") -> DesignSessions:
-    """Sessions that were stored. Raises ValueError if the file is not whole, or its mice are of another `fit` than this."""
-    try:
-        with open(path, "rb") as stored, np.load(stored) as columns:
-            kept, days = str(columns["fit"]), DesignSessions(*(columns[name] for name in DesignSessions._fields))
-    except PermissionError as error:
-        raise PermissionError(f"{path}: you may not read it; ask its owner, or `chmod u+r` it") from error
-    except (OSError, EOFError, KeyError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not the sessions of a design: {error}") from error
-    if kept != fit:
-        raise ValueError("its mice are of another fit")
-    return days
-
-
-def _write_days(days: DesignSessions, path: Path, fit: str = "") -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, **days._asdict(), fit=np.array(fit))
-    replace_file(path, content.getvalue())
+        return folder.keep(f"designs/{name}.npz", train, partial(read_days, fit=fit), partial(write_days, fit=fit))
 
 
 def _designs_text(results: DesignsResults) -> list[str]:

@@ -171,6 +171,10 @@ def test_initial_weights_by_every_means(small):
     assert by["known"] == pytest.approx(true, abs=1e-6)
     assert (by["fitted"] != 0).any()
     assert first == pytest.approx(fit(trials.first(100), "static-glm").theta[:, :2], abs=1e-6)
+    off = fit(trials, "dnnglm", epochs=1, initial="known", initial_error=0.5, initial_weights=true).initial_weights
+    assert off == pytest.approx(true + 0.5, abs=1e-6)
+    with pytest.raises(ValueError, match=r"initial_error = 0\.5 and initial = 'zero': only known weights have one"):
+        fit(trials, "dnnglm", initial="zero", initial_error=0.5)
     with pytest.raises(ValueError, match="these trials come without true weights"):
         fit(trials, "dnnglm", initial="known")
 

@@ -72,6 +72,18 @@ SMALL = {
         "calibration": {"generations": 2, "candidates": 4, "finalists": 3, "finalist_mice": 4},
         "evaluation": {"mice": 4, "seed": 9},
     },
+    "optimize": {
+        "cohort": {"mice": 4, "parameters": VARIED},
+        "others": {"fast": {"mice": 4, "parameters": {"rate": 0.1}}},
+        "protocol": {"base": "ibl-2019"},
+        "run": {"until": "trained_1a", "horizon": 5},
+        "search": {
+            "correct": {"of": ["every_stage.advance.correct"], "low": 20, "high": 45, "whole": True},
+            "repeats": {"of": ["every_stage.debias"], "values": [True, False]},
+        },
+        "optimize": {"designs": 4, "rounds": 2, "keep": 0.5},
+        "held_out": {"mice": 3, "seed": 5, "unseen": {"critic": {"mice": 1, "rule": "learned-critic"}}},
+    },
     "designs": {
         "cohort": {"mice": 6, "parameters": VARIED},
         "run": {"until": "trained_1a", "horizon": 5},

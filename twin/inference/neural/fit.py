@@ -51,7 +51,7 @@ def fit_neural(
     `known` (M, K) are used with initial = "known". Member i trains with seed + i; its restarts differ in their first network.
     """
     _check_individual(name, len(trials.ids), settings)
-    first = _initial_weights(trials, settings.initial, known)
+    first = _initial_weights(trials, settings, known)
     rounds = ROUNDS + (first is None) if settings.noise else 1
     total = settings.passes(len(trials.ids)) * rounds * settings.members * settings.restarts
     jobs = list(product(range(settings.members), range(settings.restarts)))
@@ -128,7 +128,10 @@ def join(name: str, members: Sequence[Trained], trials: Trials, settings: Neural
     return NeuralFit(rule.eval(), weights, trials.ids, name, histories, settings.model_dump(), noise, individuals=mice)
 
 
-def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.ndarray | None:
+def _initial_weights(trials: Trials, settings: NeuralFitSettings, known: np.ndarray | None) -> np.ndarray | None:
+    how, error = settings.initial, settings.initial_error
+    if error and how != "known":
+        raise ValueError(f"initial_error = {error:g} and initial = {how!r}: only known weights have one; leave one of them out")
     if how == "fitted":
         return None
     if how == "zero":
@@ -138,7 +141,7 @@ def _initial_weights(trials: Trials, how: str, known: np.ndarray | None) -> np.n
             raise ValueError(
                 "initial = 'known': these trials come without true weights; use 'fitted', 'zero' or 'first-trials'"
             )
-        return known
+        return known + error
     return first_weights(trials)
 
 
