@@ -187,7 +187,7 @@ def halve(
                 costs[design.name].append(_relative(OBJECTIVES[how.objective](outcome), before, how.objective))
         if not reached:
             raise ValueError(
-                "no mouse reaches the status under any design; give a longer run.horizon, an easier run.until, or other settings"
+                "no mouse reaches the status under any design; give a longer run.horizon, or an easier run.until"
             )
         combine = np.mean if how.over == "mean" else np.max
         rounds.append(
