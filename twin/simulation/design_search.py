@@ -186,9 +186,7 @@ def halve(
                 reached |= bool(outcome.reached.any())
                 costs[design.name].append(_relative(OBJECTIVES[how.objective](outcome), before, how.objective))
         if not reached:
-            raise ValueError(
-                "no mouse reaches the status under any design; give a longer run.horizon, or an easier run.until"
-            )
+            raise ValueError("no mouse reaches the status under any design; give a longer run.horizon, or an easier run.until")
         combine = np.mean if how.over == "mean" else np.max
         rounds.append(
             Round(sum(mice[turn] for mice in plan.values()), {name: float(combine(one)) for name, one in costs.items()})
