@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from twin.data import formats
+from twin.data.controls import SHUFFLED, shuffle_rewards
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
@@ -122,6 +123,9 @@ class FitStudy(Study):
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     adapt: int = Field(0, ge=0, description="first sessions by which a held-out mouse's own parameters are found; 0: none")
+    shuffle_rewards: bool = Field(
+        False, description="a control: fit to rewards shuffled over the trials of each mouse"
+    )
     inference: RecordedInference
 
     @model_validator(mode="after")
@@ -133,7 +137,8 @@ class FitStudy(Study):
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
         rollout, told = with_recorded_status(formats.read(self.data, self.columns, self.choice_left))
-        train, future, left_out = self._trials(rollout)
+        told += [SHUFFLED] * self.shuffle_rewards
+        train, future, left_out = self._trials(shuffle_rewards(rollout, self.seed) if self.shuffle_rewards else rollout)
         if self.adapt:
             train.after_sessions(self.adapt)  # whatever mouse has too few is said before anything is fitted
         fits, failed = fit_models(self.inference, train, folder, options)

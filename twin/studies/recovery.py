@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from twin.cohort import Cohort
+from twin.data.controls import SHUFFLED, shuffle_rewards
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.memory_probe import FEW, LAST, MANY
@@ -146,12 +147,17 @@ class RecoveryStudy(CohortStudy):
     kind: ClassVar[str] = "recovery"
 
     inference: Inference
+    shuffle_rewards: bool = Field(
+        False, description="a control: fit to rewards shuffled over the trials of each mouse"
+    )
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Simulate, fit every model, and compare it with the truth."""
         rollout = self.rollout(folder, options)
-        trials = Trials.from_rollout(rollout, self.inference.features)
-        fits, notes = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+        record = shuffle_rewards(rollout, self.seed) if self.shuffle_rewards else rollout
+        trials = Trials.from_rollout(record, self.inference.features)
+        fits, failed = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+        notes = [*failed, *[SHUFFLED] * self.shuffle_rewards]
 
         from twin.evaluation.diagnostics import warnings
         from twin.evaluation.recovery import recovery
