@@ -50,7 +50,7 @@ def test_maps_need_a_stimulus():
         draw_updates({"m": rule(0.1)}, ("bias",), (0.0, 2.0))
 
 
-def test_maps_span_the_weights_that_were_visited():
+def test_maps_span_the_weights_from_naive_mice_to_the_largest():
     trials = Trials.from_rollout(rollout(mice=2, sessions=2))
     weights = np.full(trials.x.shape, np.nan)
     weights[0, :, trials.features.index("stimulus")] = np.linspace(0.2, 2.7, weights.shape[1])
@@ -58,7 +58,7 @@ def test_maps_span_the_weights_that_were_visited():
     assert figure.axes[0].images[0].get_extent()[2:] == [0, 3]
     assert "of mouse m0" in figure.get_label()
     true = update(Shown({}, None, trials, {"m": weights}, weights + 3, {"m": rule(0.1)}))
-    assert true.axes[0].images[0].get_extent()[2:] == [3, 6]
+    assert true.axes[0].images[0].get_extent()[2:] == [0, 6]
 
 
 def test_no_map_without_updates_or_features():
