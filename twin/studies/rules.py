@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -128,7 +128,21 @@ def reading_text(models: Mapping[str, Any]) -> list[str]:
         [name, *(_interval(getattr(model.reading, key)) for key in TITLES), f"{100 * model.never_visited:.0f} %"]
         for name, model in read
     ]
-    return [words, table(rows, header)]
+    lags: list[int] = next((model.memory.lags for _, model in read if model.memory is not None and model.memory.lags), [])
+    remembered = [
+        [name, *(f"{100 * effect:+.0f} % [{100 * low:+.0f}, {100 * high:+.0f}]" for effect, low, high in _by_lag(model.memory))]
+        for name, model in read
+        if model.memory is not None and None not in (*model.memory.effect, *model.memory.low)
+    ]
+    memory = [
+        "Change of the update after four rewarded trials in a row against four unrewarded ones, by the trials between.",
+        table(remembered, ["model", *(f"{lag} trials" for lag in lags)]),
+    ]
+    return [words, table(rows, header), *(memory if lags and remembered else [])]
+
+
+def _by_lag(memory: Memory) -> Iterable[tuple[Any, ...]]:
+    return zip(memory.effect, memory.low, memory.high, strict=True)
 
 
 def with_fits(rows: Sequence[Mapping[str, Any]], ids: Sequence[str], fits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
