@@ -52,6 +52,17 @@ MEANINGS = {
     "lapses": "mice lapse and the fit does not (fit it with noise = true, or free = ['lapse_low', 'lapse_high'])",
     "decision-model": "at some probabilities, contrasts or places in the session choices are not as often to the right as "
     "predicted: mice decide by other features, or lapse, or not by a logistic function of them (fit other features, or lapses)",
+    "never-visited": "most combinations of stimulus, weight and choice never occur: there the rule is an extrapolation "
+    "(grey in the map of updates)",
+    "little-memory": "these trials could not tell an effect of past rewards on half of the update: that the rule has, or "
+    "lacks, a memory means little (fit more trials, or mice)",
+    "seeds-disagree": "rules trained from different seeds differ (train longer, or fit more trials)",
+    "folds-disagree": "the rule depends on which mice it was fitted to (fit more mice, or parameters of each mouse)",
+    "not-identified": "the data do not tell some parameter of the rule in most mice (fix it, or fit a rule without it)",
+    "no-spread": "some parameter of the rule is the same in all mice of the population: they are alike, or the data are too "
+    "few to tell them apart",
+    "simulated-mice": "mice simulated with the rule, shown the same stimuli, do not learn, choose or repeat like the data: "
+    "what it predicts it has from the recorded choices that it follows",
     "mice-differ": "mice learn more, or less, than one rule for all expects (fit parameters of each mouse)",
 }
 

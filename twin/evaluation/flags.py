@@ -64,10 +64,11 @@ def posterior_flag(value: float, low: float, high: float, unidentified: bool, pa
 
 
 def parameter_flags(fit: Any) -> dict[str, list[str | None]]:
-    """The flags of each fitted parameter of each mouse, by the parameter's name; none of those under a network."""
+    """The flags of each fitted parameter of each mouse, by the parameter's name; under a network only UNIDENTIFIED."""
     estimates = fit.parameters()
     if not hasattr(fit, "layout"):
-        return {name: [None] * len(fit.ids) for name in estimates}
+        untold = fit.untold()
+        return {name: [UNIDENTIFIED if open_ else None for open_ in untold[name]] for name in estimates}
     columns = _columns(fit)
     unidentified = getattr(fit, "unidentified", None)
 

@@ -135,16 +135,16 @@ def updates_after(agents: Agents, record: Record, histories: Histories, probes: 
 def _probed(agents: Agents, state: Any, mouse: int, probes: Probes) -> np.ndarray:
     """Update of the weights (N, K) by each probe, for copies of one mouse in a state."""
     copies = np.full(len(probes.w), mouse)
-    before = _of_mice(state, copies)._replace(weights=probes.w)
+    before = of_mice(state, copies)._replace(weights=probes.w)
     after = agents(copies).learn(before, probes.x, probes.choice, np.ones_like(probes.choice), probes.p_right)
     return np.asarray(after.weights, float) - probes.w
 
 
-def _of_mice(state: Any, mice: np.ndarray) -> Any:
+def of_mice(state: Any, mice: np.ndarray) -> Any:
     """The state of some mice; in each of its arrays they are the last axis but one."""
     if not isinstance(state, tuple):
         return state[..., mice, :]
-    parts: list[Any] = [None if part is None else _of_mice(part, mice) for part in state]
+    parts: list[Any] = [None if part is None else of_mice(part, mice) for part in state]
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 

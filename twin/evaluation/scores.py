@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import norm
 
 from twin.data.trials import Trials
-from twin.evaluation.diagnostics import warnings
 from twin.evaluation.mice import fitted_rows
+from twin.evaluation.told import told_of
 from twin.inference.fit import Fit, fit
 
 CHANCE = float(np.log(0.5))
@@ -23,12 +23,14 @@ def compare(
     train: Trials,
     future: Trials | None,
     held_out: Mapping[str, dict[str, float]] | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Scores of every model beside chance and a static GLM, and pairwise comparisons on the later trials (else on the fitted).
 
-    Log-likelihoods are natural, per trial with a choice. `held_out` are scores to be added to those of each model. The
-    comparisons' p is two-sided, from differences summed over blocks of 50 trials. `mouse_fits` tells what the models make of
-    each mouse, in the order of the trials.
+    Log-likelihoods are natural, per trial with a choice. `held_out` are scores to be added to those of each model,
+    `weights` (M, T, K) those of each on the fitted trials, by which its rule is read (`told_of`). The comparisons' p is
+    two-sided, from differences summed over blocks of 50 trials. `mouse_fits` tells what the models make of each mouse, in the
+    order of the trials.
     """
     every = dict(fits)
     if "static-glm" not in every:
@@ -46,7 +48,9 @@ def compare(
             **(held_out or {}).get(name, {}),
         }
         if name in fits:
-            models[name]["warnings"] = warnings(fits[name][0], train, fitted[name])
+            models[name] |= told_of(
+                fits[name][0], train, fitted[name], (weights or {}).get(name), models[name].get("update_se")
+            )
         if future:
             models[name]["future_ll_per_trial"] = _per_trial(each[name], future)
     pairs = combinations(each, 2)

@@ -16,7 +16,7 @@ from agents.features import feature_codes
 from agents.theta import Layout
 from envs.protocols import Protocol
 from envs.records import Record
-from twin.simulation.loops import Columns, Trial, compile_fused, finish_step, join, recorded_step, step
+from twin.simulation.loops import Columns, Trial, compile_fused, finish_step, join, recorded_step, shown_step, step
 from twin.simulation.state import CohortState
 
 TRIALS_PER_BLOCK = 1_000  # trials of each mouse that the stepped driver keeps room for, when their number is not known
@@ -117,6 +117,14 @@ class Stepper:
         """
         recorded_step(self.state.rig, self._now, self.codes, day_noise, record, rows)
         self._learn(record, rows)
+
+    def shown_trial(self, out: Record, rows: np.ndarray) -> None:
+        """One trial with the recorded stimulus of row rows[m], where choice and reward of the mouse go (`shown_step`).
+
+        The rows have columns contrast, side, choice, reward and new_session. Of the rigs the count of trials alone goes on.
+        """
+        shown_step(self.state.rig, self._now, self.codes, self.parameters, out, rows)
+        self._learn(out, rows)
 
     def leave(self) -> None:
         """Write what the rule remembers into the state."""

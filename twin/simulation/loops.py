@@ -15,10 +15,10 @@ import numpy as np
 
 from agents.features import fill_features, remember
 from agents.life import add_noise, compile_finish, decide, sleep
-from agents.policy import evidence, sigmoid
+from agents.policy import evidence, sigmoid, with_lapses
 from agents.rules import Rule
 from envs.compiled import kernel, loop
-from envs.draws import TRIAL_NOISE
+from envs.draws import CHOICE, TRIAL_NOISE, uniform
 from envs.records import Record
 from envs.task.session import next_session, session_over, sessions_done
 from envs.task.trial import draw, score
@@ -212,6 +212,31 @@ def recorded_step(
         now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
         now.choice[m, 0] = record.choice[i]
         now.reward[m, 0] = record.reward[i]
+        mouse.trial += 1
+
+
+@kernel
+def shown_step(mice: Record, now: Record, codes: np.ndarray, parameters: Record, out: Record, rows: np.ndarray) -> None:
+    """One trial of every mouse with the stimulus and the rewarded side of row rows[m] of `out`, where choice and reward go.
+
+    A mouse without a row gets choice -1, and so does one whose row has it already: there it makes no choice.
+    """
+    for m in range(mice.shape[0]):
+        i = rows[m]
+        if i < 0:
+            now.choice[m, 0] = -1
+            continue
+        mouse = mice[m]
+        if out.new_session[i] and mouse.trial > 0:
+            sleep(now.weights[m], now.previous[m], parameters.day_noise[m], mouse.key, mouse.trial)
+        fill_features(now.x[m], codes, float(out.contrast[i]), now.previous[m])
+        now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
+        if out.choice[i] >= 0:
+            right = with_lapses(now.p[m, 0], parameters.lapses[m, 0], parameters.lapses[m, 1])
+            out.choice[i] = 1 if uniform(mouse.key, mouse.trial, CHOICE) < right else 0
+            out.reward[i] = 1 if 2 * out.choice[i] - 1 == out.side[i] else 0
+        now.choice[m, 0] = out.choice[i]
+        now.reward[m, 0] = out.reward[i]
         mouse.trial += 1
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from twin.data import formats
+from twin.data.controls import SHUFFLED, shuffle_rewards
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.performance import behavior
@@ -19,9 +19,10 @@ from twin.evaluation.status_times import times_to_status
 from twin.inference.registry import find_settings
 from twin.inference.settings import RuleSettings
 from twin.report.tables import model_table, text_table
+from twin.studies import rules
 from twin.studies.folder import RunFolder
 from twin.studies.models import FAILURES, KeptScores, fit_models
-from twin.studies.results import WARNINGS, Number, Pair, Record, warning_lines
+from twin.studies.results import Number, Pair, warning_lines
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import Inference, beside_scenario
 from twin.studies.training import TrainingResults, with_recorded_status
@@ -43,7 +44,7 @@ COLUMNS = {
 }
 
 
-class FittedModel(Record):
+class FittedModel(rules.ReadModel):
     """How well a model predicts choices; log-likelihoods are natural, per trial with a choice."""
 
     train_ll_per_trial: Number = Field(description="log-likelihood of the trials it was fitted to; null if it is not finite")
@@ -67,7 +68,11 @@ class FittedModel(Record):
         None, description="the same by parameters that those first sessions tell, with what mice share as it is; else null"
     )
     adapted_gain_se: Number = Field(None, description="standard error over mice of the difference of these two; else null")
-    warnings: Mapping[str, float] = Field({}, description=WARNINGS)
+    update_se: Number = Field(
+        None,
+        description="standard error of the update over fits to the other mice of each fold, relative to the update; with "
+        "`folds`; null for models that move no weight",
+    )
     future_ll_per_trial: Number = Field(
         None, description="log-likelihood of the trials that were set aside; with `future`; null without choices among them"
     )
@@ -94,6 +99,7 @@ class FitResults(TrainingResults):
     def summary(self) -> str:
         """How the mice did, the table of the models, and what in it is none."""
         told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *warning_lines(self.models), *self.flag_lines()]
+        told += rules.reading_lines(self.models)
         return "\n".join([super().summary(), *self.status_lines(), *(f"note: {note}" for note in self.notes), "", *told])
 
     def facts(self) -> dict[str, str]:
@@ -122,6 +128,7 @@ class FitStudy(Study):
     future: int = Field(0, ge=0, description="last trials of each mouse that are set aside and predicted")
     folds: int = Field(0, ge=0, description="of mice, each predicted by models fitted to the others; 0: none")
     adapt: int = Field(0, ge=0, description="first sessions by which a held-out mouse's own parameters are found; 0: none")
+    shuffle_rewards: bool = Field(False, description="a control: fit to rewards shuffled over the trials of each mouse")
     inference: RecordedInference
 
     @model_validator(mode="after")
@@ -133,7 +140,8 @@ class FitStudy(Study):
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Fit every model, and score its predictions."""
         rollout, told = with_recorded_status(formats.read(self.data, self.columns, self.choice_left))
-        train, future, left_out = self._trials(rollout)
+        told += [SHUFFLED] * self.shuffle_rewards
+        train, future, left_out = self._trials(shuffle_rewards(rollout, self.seed) if self.shuffle_rewards else rollout)
         if self.adapt:
             train.after_sessions(self.adapt)  # whatever mouse has too few is said before anything is fitted
         fits, failed = fit_models(self.inference, train, folder, options)
@@ -142,12 +150,16 @@ class FitStudy(Study):
 
         from twin.evaluation.scores import compare
 
-        scores = compare(fits, train, future, held_out)
-        behaved = behavior(rollout) | times_to_status(rollout)
-        behaved["mice_table"] = with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
         found = {name: fit for name, (fit, _) in fits.items()}
+        weights = rules.weights_of(found, train)
+        scores = compare(fits, train, future, held_out, weights)
+        scores["models"] |= {
+            name: rules.with_simulated(scores["models"][name], fit, rollout, self.seed) for name, fit in found.items()
+        }
+        behaved = behavior(rollout) | times_to_status(rollout)
+        behaved["mice_table"] = rules.with_fits(behaved["mice_table"], train.ids, scores.pop("mouse_fits"))
         results = FitResults(**behaved, **scores, notes=notes, **self.head(folder))
-        return Done(results, partial(_page, folder.path, results, rollout, train, found))
+        return Done(results, partial(_page, folder.path, results, rollout, train, found, weights))
 
     def _trials(self, rollout: Rollout) -> tuple[Trials, Trials | None, list[str]]:
         """Trials to fit and those to predict, of the mice that made choices in the former; a note for each that did not.
@@ -189,12 +201,6 @@ class FitStudy(Study):
         return scores
 
 
-def with_fits(rows: Sequence[Mapping[str, Any]], ids: Sequence[str], fits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The table of mice with what the models make of those that were fitted, `ids`, in their order."""
-    of_mouse = dict(zip(ids, fits, strict=True))
-    return [{**row, **({"fits": of_mouse[row["id"]]} if row["id"] in of_mouse else {})} for row in rows]
-
-
 def _scores_text(results: FitResults) -> list[str]:
     from twin.report.html import table
 
@@ -207,28 +213,25 @@ def _scores_text(results: FitResults) -> list[str]:
     return [words, table(rows, header), *warning_lines(results.models)]
 
 
-def updates_of_first_mouse(fits: Mapping[str, Fit]) -> dict[str, Callable[..., np.ndarray]]:
-    """The update of the first mouse by each fit: w, x, choice, reward -> change of its weights."""
-    return {name: partial(fit.update, 0) for name, fit in fits.items()}
-
-
-def weights_of(fits: Mapping[str, Fit], trials: Trials) -> dict[str, np.ndarray]:
-    """Weights (M, T, K) by each fit, of those from which they can be computed."""
-    weights = {}
-    for name, fit in fits.items():
-        with suppress(*FAILURES):
-            weights[name] = fit.weights(trials)
-    return weights
-
-
-def _page(folder: Path, results: FitResults, rollout: Rollout, trials: Trials, fits: Mapping[str, Fit]) -> None:
+def _page(
+    folder: Path,
+    results: FitResults,
+    rollout: Rollout,
+    trials: Trials,
+    fits: Mapping[str, Fit],
+    weights: Mapping[str, np.ndarray],
+) -> None:
     from twin.report import page
     from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
-    updates = updates_of_first_mouse({name: fit for name, fit in fits.items() if name != "static-glm"})
-    shown = Shown(results.table(), rollout, trials, weights_of(fits, trials), None, updates)
-    sections = [("Scores", _scores_text(results)), ("Mice", mice_text(shown.results["mice_table"])), ("The learning rule", "")]
+    updates = rules.updates_of_first_mouse({name: fit for name, fit in fits.items() if name != "static-glm"})
+    shown = Shown(results.table(), rollout, trials, weights, None, updates)
+    sections: list[tuple[str, str | list[str]]] = [
+        ("Scores", _scores_text(results)),
+        ("Mice", mice_text(shown.results["mice_table"])),
+        ("The learning rule", rules.reading_text(results.models)),
+    ]
     sections += [("Weights", ""), ("Behaviour", "")]
     if results.sessions_to_status:
         sections.append(("Training status", results.status_text()))

@@ -11,17 +11,18 @@ import numpy as np
 from pydantic import Field
 
 from twin.cohort import Cohort
+from twin.data.controls import SHUFFLED, shuffle_rewards
 from twin.data.rollout import Rollout
 from twin.data.trials import Trials
 from twin.evaluation.memory_probe import FEW, LAST, MANY
 from twin.evaluation.mice import fitted_rows
 from twin.evaluation.performance import behavior
 from twin.report.tables import model_table, text_table
+from twin.studies import rules
 from twin.studies.cohort import CohortStudy
-from twin.studies.fit import updates_of_first_mouse, weights_of, with_fits
 from twin.studies.folder import RunFolder
 from twin.studies.models import fit_models
-from twin.studies.results import ESTIMATE, WARNINGS, BehaviorResults, Number, Record, warning_lines
+from twin.studies.results import ESTIMATE, BehaviorResults, Number, Record, warning_lines
 from twin.studies.study import Done, Options
 from twin.studies.table import Inference
 
@@ -92,7 +93,7 @@ class HistoryGap(Record):
     updates: TrueAndInferred | None = Field(None, description="by stimulus; null if none were compared")
 
 
-class RecoveredModel(Record):
+class RecoveredModel(rules.ReadModel):
     """A model against the truth; updates are those of the stimulus weight in one trial."""
 
     nll_per_trial: Number = Field(description="negative log-likelihood (natural) of a choice by the model; null: not finite")
@@ -125,7 +126,6 @@ class RecoveredModel(Record):
     parameters: Mapping[str, RecoveredParameter] = Field(description="parameters that the model shares with the mice's rule")
     history_gap: HistoryGap = Field(description="what the rule remembers of earlier trials")
     seconds: float = Field(description="that fitting took")
-    warnings: Mapping[str, float] = Field({}, description=WARNINGS)
 
 
 class RecoveryResults(BehaviorResults):
@@ -137,6 +137,7 @@ class RecoveryResults(BehaviorResults):
     def summary(self) -> str:
         """How the mice did, and the table of the models."""
         told = [*text_table(*model_table(self.table()["models"], COLUMNS)), *warning_lines(self.models), *self.flag_lines()]
+        told += rules.reading_lines(self.models)
         return "\n".join([super().summary(), *(f"note: {note}" for note in self.notes), "", *told])
 
 
@@ -146,28 +147,32 @@ class RecoveryStudy(CohortStudy):
     kind: ClassVar[str] = "recovery"
 
     inference: Inference
+    shuffle_rewards: bool = Field(False, description="a control: fit to rewards shuffled over the trials of each mouse")
 
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Simulate, fit every model, and compare it with the truth."""
         rollout = self.rollout(folder, options)
-        trials = Trials.from_rollout(rollout, self.inference.features)
-        fits, notes = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+        record = shuffle_rewards(rollout, self.seed) if self.shuffle_rewards else rollout
+        trials = Trials.from_rollout(record, self.inference.features)
+        fits, failed = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))
+        notes = [*failed, *[SHUFFLED] * self.shuffle_rewards]
 
-        from twin.evaluation.diagnostics import warnings
         from twin.evaluation.recovery import recovery
+        from twin.evaluation.told import told_of
 
         found = {name: fit for name, (fit, _) in fits.items()}
         choices = {name: fit.log_likelihood(trials) for name, fit in found.items()}
-        weights = weights_of(found, trials)
+        weights = rules.weights_of(found, trials)
         models = {
             name: recovery(fit, self.cohort, rollout, trials, weights.get(name))
-            | {"seconds": seconds, "warnings": warnings(fit, trials, choices[name])}
+            | {"seconds": seconds}
+            | rules.with_simulated(told_of(fit, trials, choices[name], weights.get(name)), fit, rollout, self.seed)
             for name, (fit, seconds) in fits.items()
         }
         behaved = behavior(rollout)
         scores = {name: log_likelihood.sum(axis=1) for name, log_likelihood in choices.items()}
         of_mice = fitted_rows(found, scores, trials.mask.sum(axis=1))
-        behaved["mice_table"] = with_fits(behaved["mice_table"], trials.ids, of_mice)
+        behaved["mice_table"] = rules.with_fits(behaved["mice_table"], trials.ids, of_mice)
         results = RecoveryResults(**behaved, models=models, notes=notes, **self.head(folder))
         return Done(results, partial(_page, folder.path, results, self.cohort, rollout, trials, found, weights))
 
@@ -232,9 +237,9 @@ def _page(
     from twin.report.mice import mice_text
     from twin.report.shown import Shown
 
-    updates = {"true": _true_update(cohort, rollout), **updates_of_first_mouse(fits)}
+    updates = {"true": _true_update(cohort, rollout), **rules.updates_of_first_mouse(fits)}
     shown = Shown(results.table(), rollout, trials, weights, true_weights(rollout, trials), updates)
-    sections = [("Scores", _scores_text(results)), ("The learning rule", ""), ("Weights", "")]
+    sections = [("Scores", _scores_text(results)), ("The learning rule", rules.reading_text(results.models)), ("Weights", "")]
     if gaps := _remembering(results):
         sections.append(("Memory of past trials", _memory_text(gaps)))
     sections += [("Parameters", ""), ("Mice", mice_text(shown.results["mice_table"])), ("Behaviour", "")]

@@ -142,16 +142,21 @@ class LearningCurve(Record):
 
 ESTIMATE = "maximum of the likelihood, or of the posterior with a population; with noise its median; null: not finite"
 WARNINGS = (
-    "what the model has left out, by name: noise-in-sessions, noise-over-nights, lapses, mice-differ, decision-model (standard "
-    "deviations); of a rule fitted without noise also noise and lapses (log-likelihood gained); see twin.evaluation.diagnostics"
+    "why not to trust the model, by name: noise-in-sessions, noise-over-nights, lapses, mice-differ, decision-model (standard "
+    "deviations); of a rule fitted without noise also noise and lapses (log-likelihood gained): twin.evaluation.diagnostics, "
+    "and, for those of the rule itself (fractions, or how many) in twin.evaluation.told"
 )
 
 
 def warning_lines(models: Mapping[str, Any]) -> list[str]:
-    """One line for each warning of each model."""
+    """One line for each warning of each model, with its number."""
     from twin.evaluation.diagnostics import MEANINGS
 
-    return [f"warning: {model}: {name}: {MEANINGS[name]}" for model, found in models.items() for name in found.warnings]
+    return [
+        f"warning: {model}: {name} ({value:.3g}): {MEANINGS[name]}"
+        for model, found in models.items()
+        for name, value in found.warnings.items()
+    ]
 
 
 class MouseEstimate(Record):

@@ -41,7 +41,9 @@ def test_held_out_scores_are_kept_beside_the_fit(finished):
     _, folder, results = finished("fit")
     for name in ("reinforce-baseline", "static-glm"):
         kept = json.loads((folder / f"fits/{name}/held_out.json").read_text())["scores"]
-        assert (results.models[name].heldout_ll_per_trial, results.models[name].heldout_se) == tuple(kept.values())
+        found = results.models[name]
+        assert (found.heldout_ll_per_trial, found.heldout_se) == (kept["heldout_ll_per_trial"], kept["heldout_se"])
+        assert found.update_se == kept.get("update_se")
     chance = results.models["chance"]
     assert (chance.heldout_ll_per_trial, chance.heldout_se) == (-math.log(2), None)
     assert "log-lik/trial new mice" in results.summary()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twin.data.store import read_rollout
+from twin.studies.rules import reading_lines
 from twin.studies.run import run
 
 
@@ -55,4 +56,14 @@ def test_summary_is_a_table_of_the_models(finished):
     header, *rows = results.summary().splitlines()[3:]
     assert "rel. RMSE grid" in header and "spread" not in header
     assert [row.split()[0] for row in rows[:2]] == ["reinforce-baseline", "dnnglm"]
-    assert rows[2:] == results.flag_lines()
+    assert rows[2:] == [*results.flag_lines(), *reading_lines(results.models)]
+
+
+def test_rules_are_read_and_their_mice_simulated(finished):
+    _, folder, results = finished("recovery")
+    assert list(results.models) == ["reinforce-baseline", "dnnglm"]
+    for model in results.models.values():
+        assert model.reading.reward_effect.low < model.reading.reward_effect.value < model.reading.reward_effect.high
+        assert set(model.simulated) == {"learning curve", "psychometric", "repetition"}
+        assert 0 < model.never_visited < 1 and model.memory is None
+    assert "reward effect" in (folder / "report.html").read_text()

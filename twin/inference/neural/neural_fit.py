@@ -26,6 +26,7 @@ from twin.inference.noise.levels import Noise
 ADAPTING = 10  # rounds in which a new mouse's own parameters are found
 LEAST_SD = 0.1  # of initial weights over mice: they may be the same in those that were fitted, and not in others
 ONE_MOUSE_SD = 1.0  # the same, where only one mouse was fitted
+TOLD = 0.9  # of the standard deviation over mice: what is left open of a mouse that is told
 DRAWS = 1000  # of what is left open of mice, for the ends of intervals
 
 
@@ -101,6 +102,21 @@ class NeuralFit(Fit):
         drawn = [self._values(self.individuals.drawn(z, torch.as_tensor(self.initial_weights))[0]) for z in draws]
         ends = {name: np.quantile([one[name] for one in drawn], (0.025, 0.975), axis=0).T for name in at}
         return {name: Estimates(at[name], ends[name]) for name in at}
+
+    def untold(self) -> dict[str, np.ndarray]:
+        """Of whom (M,) the data leave a parameter as wide as it is over mice, or nearly so; names as of `parameters`."""
+        mice = self.individuals
+        if mice is None:
+            return {}
+        if mice.root is None:
+            return dict.fromkeys(self.parameters(), np.ones(len(self.ids), bool))
+        root, sd = mice.root.numpy()[:, : len(mice.names)], mice.sd.numpy()
+        out = {}
+        for name in self.parameters():
+            parts = [mice.names.index(part) for part in ({"scale", name} if name.startswith("scale") else {name})]
+            open_of_each = np.linalg.norm(root[:, parts].sum(axis=1), axis=1)
+            out[name] = open_of_each > TOLD * np.linalg.norm(sd[parts])
+        return out
 
     def _values(self, mice: Individuals) -> dict[str, np.ndarray]:
         """Own parameters and lapses by name, in natural units, (M,) each."""

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from twin.evaluation.visited import Visits, weight_range
 from twin.report.figures import figure
 from twin.report.shown import Shown, Update
 from twin.report.style import BLACK, BLUE, GREY, VERMILLION, new_figure
 
 STRAY = 5.0  # times the usual largest update: a rule whose own is larger does not set the scale of the others
+UNVISITED = "#bfbfbf"
 CELLS = 60  # along either side of a map; even, so that no cell is centred on a zero stimulus
 
 
@@ -31,10 +33,11 @@ def update(shown: Shown) -> Figure | None:
     stimulus = next((feature for feature in STIMULI if feature in trials.features), None)
     if stimulus is None:
         return None
-    low, high = np.nanpercentile(np.concatenate(known)[..., trials.features.index(stimulus)], [1, 99])
-    floor, ceiling = float(np.floor(low)), float(np.ceil(high))
+    column = trials.features.index(stimulus)
+    every = dict(shown.weights) if shown.true_weights is None else {**shown.weights, "true": shown.true_weights}
+    visits = {name: Visits.of(trials, weights, column) for name, weights in every.items()}
     mouse = trials.ids[0] if len(trials.ids) == 1 else f"{trials.ids[0]}, the first of {len(trials.ids)},"
-    return draw_updates(shown.updates, trials.features, (floor, max(ceiling, floor + 1.0)), mouse=mouse)
+    return draw_updates(shown.updates, trials.features, weight_range(w[..., column] for w in known), mouse=mouse, visits=visits)
 
 
 def draw_updates(
@@ -43,16 +46,20 @@ def draw_updates(
     weight_range: tuple[float, float],
     stimulus_range: tuple[float, float] = (-1.0, 1.0),
     mouse: str = "",
+    visits: Mapping[str, Visits] | None = None,
 ) -> Figure:
     """Update of the stimulus weight over stimulus and stimulus weight at bias weight 0, per rule ('true' first) and choice.
 
-    The reward is 1 if the choice agrees with the sign of the stimulus. The scale is the same in all panels (`scale_of`). Models
-    that move no weight have no panels, only a place in the caption. Raises ValueError without a stimulus or a bias feature.
+    What no trial visited is grey, by the `visits` of each rule's own weights. The reward is 1 if the choice agrees with the
+    sign of the stimulus. The scale is the same in all panels (`scale_of`). Models that move no weight have no panels, only a
+    place in the caption. Raises ValueError without a stimulus or a bias feature.
     """
     grid, still = _moving(update_grid(updates, features, weight_range, stimulus_range))
     whose = f" of mouse {mouse}" if mouse else ""
     words = f"Change of the stimulus weight{whose} in one trial, by stimulus, stimulus weight and choice; bias weight 0."
     words += f" No trial changes it under {', '.join(still)}." if still else ""
+    visits = {name: each for name, each in (visits or {}).items() if name in grid.maps}
+    words += " Grey: where no mouse has been." if visits else ""
     top, beyond = scale_of(grid.maps)
     words += f" Darkest colours: {top:.2g} and more, on either side." if beyond else ""
     canvas = new_figure(9.5, 1.6 + 2.0 * len(grid.maps), words)
@@ -60,8 +67,10 @@ def draw_updates(
     scale: Any = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "origin": "lower", "aspect": "auto"}
     for row, (name, pair) in zip(axes, grid.maps.items(), strict=True):
         for ax, change, side in zip(row, pair, ("right", "left"), strict=False):
+            if name in visits:
+                change = np.ma.array(change, mask=~visits[name].at(*grid.places, choice=int(side == "right")))
             image = ax.imshow(change, extent=(*stimulus_range, *weight_range), **scale)
-            ax.set_title(f"{name}: {side} choices")
+            ax.set(title=f"{name}: {side} choices", facecolor=UNVISITED)
         row[0].set_ylabel("stimulus weight\n(logit per unit)")
         row[1].tick_params(labelleft=False)
         _draw_slices(row[2], grid, name)
@@ -104,6 +113,7 @@ class UpdateGrid(NamedTuple):
     """Updates of the stimulus weight by rule, 'true' first."""
 
     stimulus: np.ndarray  # (CELLS,)
+    places: tuple[np.ndarray, np.ndarray]  # (CELLS, CELLS) each: stimuli and weights of the maps
     weight: float  # where the slices are
     maps: dict[str, np.ndarray]  # (2, CELLS, CELLS): after right, after left choices; rows are stimulus weights
     slices: dict[str, np.ndarray]  # (2, CELLS): after correct, after incorrect choices
@@ -151,7 +161,7 @@ def update_grid(
         rule = updates[name]
         maps[name] = np.array([_stimulus_update(rule, features, s, w, np.full(s.shape, c)) for c in (1, 0)])
         slices[name] = np.array([_stimulus_update(rule, features, stimulus, middle, c) for c in (correct, 1 - correct)])
-    return UpdateGrid(stimulus, float(middle[0]), maps, slices)
+    return UpdateGrid(stimulus, (s, w), float(middle[0]), maps, slices)
 
 
 def _stimulus_update(

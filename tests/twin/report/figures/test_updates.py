@@ -5,6 +5,7 @@ import pytest
 from rollouts import rollout
 
 from twin.data.trials import Trials
+from twin.evaluation.visited import Visits
 from twin.report.figures.updates import draw_updates, scale_of, update
 from twin.report.shown import Shown
 
@@ -50,7 +51,7 @@ def test_maps_need_a_stimulus():
         draw_updates({"m": rule(0.1)}, ("bias",), (0.0, 2.0))
 
 
-def test_maps_span_the_weights_that_were_visited():
+def test_maps_span_the_weights_from_naive_mice_to_the_largest():
     trials = Trials.from_rollout(rollout(mice=2, sessions=2))
     weights = np.full(trials.x.shape, np.nan)
     weights[0, :, trials.features.index("stimulus")] = np.linspace(0.2, 2.7, weights.shape[1])
@@ -58,7 +59,20 @@ def test_maps_span_the_weights_that_were_visited():
     assert figure.axes[0].images[0].get_extent()[2:] == [0, 3]
     assert "of mouse m0" in figure.get_label()
     true = update(Shown({}, None, trials, {"m": weights}, weights + 3, {"m": rule(0.1)}))
-    assert true.axes[0].images[0].get_extent()[2:] == [3, 6]
+    assert true.axes[0].images[0].get_extent()[2:] == [0, 6]
+
+
+def test_maps_are_grey_where_no_mouse_has_been():
+    """Trials at stimulus weights up to 1 in maps up to 2: the upper half is masked, after either choice."""
+    trials = Trials.from_rollout(rollout(mice=1, sessions=8))
+    weights = np.zeros(trials.x.shape)
+    weights[..., trials.features.index("stimulus")] = np.linspace(0, 1, weights.shape[1])
+    visits = {"m": Visits.of(trials, weights, trials.features.index("stimulus"))}
+    figure = draw_updates({"m": rule(0.1)}, trials.features, (0.0, 2.0), visits=visits)
+    for panel in figure.axes[:2]:
+        mask = np.ma.getmaskarray(panel.images[0].get_array())
+        assert mask[30:].all() and np.mean(~mask[:30]) > 0.5
+    assert "Grey: where no mouse has been." in figure.get_label()
 
 
 def test_no_map_without_updates_or_features():
