@@ -35,6 +35,7 @@ def search(shown: Shown) -> Figure | None:
         draw_setting(ax, name, tried, shown.results["best"])
     for ax in axes[len(names) :]:
         ax.set_axis_off()
+    axes[0].legend(loc="upper right", fontsize=8)
     for row in range(rows):
         axes[row * min(len(names), COLUMNS)].set_ylabel("cost, relative")
     return canvas
@@ -48,7 +49,7 @@ def draw_setting(ax: Axes, name: str, tried: Mapping[str, Mapping[str, Any]], be
     last = np.array([one["costs"][-1] for one in tried.values()])
     rounds = np.array([len(one["costs"]) for one in tried.values()])
     ax.axhline(1.0, color=BLACK, lw=0.8, ls=":")
-    ax.plot(places, first, "o", color=GREY, alpha=0.6, ms=4)
+    ax.plot(places, first, "o", color=GREY, alpha=0.6, ms=4, label="round 1")
     for number in range(2, rounds.max() + 1):
         at = rounds == number
         ax.plot(
@@ -59,7 +60,7 @@ def draw_setting(ax: Axes, name: str, tried: Mapping[str, Mapping[str, Any]], be
         ax.plot(places[i], last[i], "o", ms=11, mfc="none", mec=BLACK)
     ax.set_xlabel(name)
     if labels:
-        ax.set_xticks(range(len(labels)), labels, fontsize=8)
+        ax.set_xticks(range(len(labels)), labels, fontsize=8, rotation=20, ha="right")
     return ax
 
 
@@ -74,9 +75,9 @@ def _places(values: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
 
 @figure(section="Design", place=1)
 def saved(shown: Shown) -> Figure | None:
-    """What the design that was found saves in held-out mice."""
+    """What the design that was found saves in held-out mice; nothing if it is the protocol as it is."""
     held_out = shown.results.get("held_out")
-    if held_out is None or "tried" not in shown.results:
+    if held_out is None or shown.results.get("best") not in shown.results.get("tried", {}):
         return None
     words = (
         "What the design that was found saves in mice that had no part in the search, with 95 % bootstrap intervals over mice; "
