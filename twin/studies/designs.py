@@ -99,7 +99,7 @@ class ComparedDesigns(Record):
     ranking: Sequence[Place] = Field(min_length=1, description="fewest mean sessions first")
 
 
-class DesignsResults(Results, ComparedDesigns):
+class DesignsResults(ComparedDesigns, Results):
     """Designs compared on the mice of a cohort."""
 
     def summary(self) -> str:

@@ -142,9 +142,10 @@ def session_traits(twins: Twins) -> SessionTraits:
     mouse = twins.mouse
     lengths = mouse.lengths[-RECENT:].astype(float)
     n, simulated = len(lengths), tried.sessions.stop - tried.sessions.start
-    of_one = usual * spread / np.sqrt(3.0)  # sd of a session's length about the mean, uniform as they are
+    told = max(usual + lengths.mean() - simulated.mean(), LEAST_ENGAGED)
+    of_one = told * spread / np.sqrt(3.0)  # sd of a session's trials about the mean: they are uniform
     scatter = np.sqrt((((lengths - lengths.mean()) ** 2).sum() + SPREAD_WORTH * of_one**2) / (n - 1 + SPREAD_WORTH))
-    told, weight = usual + lengths.mean() - simulated.mean(), usual_sd**2 / (usual_sd**2 + scatter**2 / n)
+    weight = usual_sd**2 / (usual_sd**2 + scatter**2 / n)
     engaged = max(usual + weight * (told - usual), LEAST_ENGAGED)
     return SessionTraits(
         engaged, usual_sd * float(np.sqrt(1 - weight)), min(1.0, float(np.sqrt(3.0) * scatter / engaged)), _slower(mouse, tried)
@@ -169,9 +170,17 @@ def _trial_run(twins: Twins, engaged: float) -> Rollout:
 
 def _slower(mouse: RecordedMouse, tried: Rollout) -> float:
     """Median response time of the last sessions over that of the trial run; 1 where none are recorded."""
-    times = mouse.rollout.columns.get("response_time")
-    if times is None:
+    if "response_time" not in mouse.rollout.columns:
         return 1.0
-    recent = times[mouse.rollout.sessions.start[-RECENT:][0] :]
-    recent = recent[np.isfinite(recent)]
-    return float(np.median(recent) / np.median(tried.response_time)) if len(recent) else 1.0
+    recent = _at_work(mouse.rollout.of_sessions(np.arange(mouse.sessions)[-RECENT:]))
+    return float(np.median(recent) / np.median(_at_work(tried))) if len(recent) else 1.0
+
+
+def _at_work(rollout: Rollout) -> np.ndarray:
+    """Response times, s, in the first half of every session, before a mouse slows down."""
+    s = rollout.sessions
+    rows = np.concatenate(
+        [np.arange(start, start + (stop - start + 1) // 2) for start, stop in zip(s.start, s.stop, strict=True)]
+    )
+    times = rollout.response_time[rows]
+    return np.asarray(times[np.isfinite(times)])

@@ -17,8 +17,6 @@ from twin.evaluation.status_times import with_status
 from twin.replay import replay, stages_found
 from twin.replay.compare import AGREES
 
-LAST = 3  # sessions by which the protocol is told
-
 
 @dataclass(frozen=True, eq=False)
 class RecordedMouse:
@@ -89,17 +87,16 @@ def _made_under(rollout: Rollout) -> Sequence[Protocol]:
 
 
 def _agreement(rollout: Rollout, protocol: Protocol) -> float:
-    """Fraction of trials of the last sessions that agree with a protocol; 0 of one whose trials follow from no rule."""
+    """Fraction of trials of the last session that agree with a protocol; 0 of one whose trials follow from no rule."""
     if any(stage.contingencies for stage in protocol.stages):
         return 0.0
     shares, _ = stages_found(rollout, protocol)
-    lengths = (rollout.sessions.stop - rollout.sessions.start)[-LAST:]
-    return float((shares[-LAST:] * lengths).sum() / lengths.sum())
+    return float(shares[-1])
 
 
 def _said(rollout: Rollout, best: Protocol, share: float, asked: bool) -> str:
     """Why a record is refused."""
-    mouse = f"mouse {rollout.ids[0]!r}: {100 * share:.0f} % of the trials of its last {LAST} sessions agree with"
+    mouse = f"mouse {rollout.ids[0]!r}: {100 * share:.0f} % of the trials of its last session agree with"
     if not asked:
         return f"{mouse} {best.name!r}, and less with every other known protocol; say which one it was in: recorded = ..."
     others = {p.name: _agreement(rollout, p) for p in _made_under(rollout)}
@@ -114,9 +111,7 @@ def _unlike(rollout: Rollout, protocol: Protocol) -> tuple[str, ...]:
     share = _agreement(rollout, protocol)
     if share >= AGREES:
         return ()
-    return (
-        f"{100 * share:.0f} % of the trials of its last {LAST} sessions agree with {protocol.name}, in which it is said to be",
-    )
+    return (f"{100 * share:.0f} % of the trials of its last session agree with {protocol.name}, in which it is said to be",)
 
 
 def _replayed(rollout: Rollout, protocol: Protocol, notes: Sequence[str]) -> RecordedMouse:

@@ -69,7 +69,17 @@ def another_file(tmp_path, monkeypatch):
 def test_kinds_are_listed_without_torch_and_matplotlib():
     code = "import sys; from twin.studies import kinds; print(*sorted(kinds()), {'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["baselines", "calibration", "cohort", "designs", "fingerprint", "fit", "recovery", "set()"]
+    assert done.stdout.split() == [
+        "baselines",
+        "calibration",
+        "cohort",
+        "designs",
+        "fingerprint",
+        "fit",
+        "recovery",
+        "twin",
+        "set()",
+    ]
 
 
 def test_a_kind_is_one_file(another_file, tmp_path, capsys):
