@@ -43,8 +43,10 @@ class TwinModel(Table):
     """
 
     population: Annotated[str, BeforeValidator(_beside_scenario)] = "ibl"
-    rule: str = Field("reinforce-baseline", description="with population = 'estimated': the closed-form rule")
-    features: tuple[str, ...] = Field(("stimulus", "bias"), description="with population = 'estimated': what the rule sees")
+    rule: str | None = Field(None, description="with population = 'estimated': the closed-form rule; default: a cohort's")
+    features: tuple[str, ...] | None = Field(
+        None, description="with population = 'estimated': what it sees; default: a cohort's"
+    )
     free: tuple[str, ...] = Field((), description="numbers that a population's mice share, of which this mouse has its own")
 
     @model_validator(mode="after")
@@ -54,7 +56,7 @@ class TwinModel(Table):
             if self.cohort.known_rule.closed_form is None:
                 raise ValueError(f"rule = {self.rule!r} is neural: twins are of closed-form rules")
             return self
-        if told := sorted({"rule", "features"} & self.model_fields_set):
+        if told := [key for key in ("rule", "features") if getattr(self, key) is not None]:
             raise ValueError(
                 f"{told[0]}: the population {self.population!r} says it; leave it out, or take population = 'estimated'"
             )
@@ -74,7 +76,10 @@ class TwinModel(Table):
     @property
     def cohort(self) -> Cohort:
         """Mice of this kind."""
-        return Cohort(rule=self.rule, features=self.features) if self.estimated else Cohort(population=self.population)
+        if not self.estimated:
+            return Cohort(population=self.population)
+        given = {"rule": self.rule, "features": self.features}
+        return Cohort(**{key: value for key, value in given.items() if value is not None})
 
 
 def fit_twins(
@@ -89,7 +94,7 @@ def fit_twins(
     if others is not None:
         return others.adapted(trials)
     if model.estimated:
-        found = fit(trials, model.rule, noise=True)
+        found = fit(trials, cohort.rule, noise=True)
         assert isinstance(found, RuleFit)
         return found
     coordinates = known_population(cohort, model.free)
@@ -106,7 +111,8 @@ def fit_others(rollout: Rollout, mouse: str, model: TwinModel) -> RuleFit | None
     rows = [m for m, name in enumerate(rollout.ids) if name != mouse and (rollout.choice[rollout.of_mouse(m)] >= 0).any()]
     if not model.estimated or not rows:
         return None
-    found = fit(Trials.from_rollout(rollout.of_mice(rows), model.features), model.rule, noise=True, population=True)
+    cohort = model.cohort
+    found = fit(Trials.from_rollout(rollout.of_mice(rows), cohort.features), cohort.rule, noise=True, population=True)
     assert isinstance(found, RuleFit)
     return found
 
