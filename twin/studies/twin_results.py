@@ -35,8 +35,8 @@ class TwinParameter(Record):
 class Curve(Record):
     """A psychometric curve with bands."""
 
-    levels: list[float] = Field(description="signed contrasts, %, ascending")
-    p_right: Rows = Field(description="by quantile: P(right choice) at each; null: no twin met it")
+    levels: list[float] = Field(description="signed contrasts that most twins met, %, ascending")
+    p_right: Rows = Field(description="by quantile, over the twins that met it: P(right choice) at each; null never")
 
 
 class Arrival(Record):

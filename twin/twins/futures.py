@@ -117,13 +117,13 @@ def _joined(parts: list[Futures]) -> Futures:
 def describe(found: Futures, reached: Status) -> dict[str, Any]:
     """A forecast for results.json; `reached` is the status of the mouse now.
 
-    Of every session QUANTILES of accuracy and trials, of P(right) by contrast those over the twins that met it, and for every
-    status that the mouse has not the fraction of twins that have it by each session, and quantiles of the sessions it takes
-    (None beyond the horizon).
+    Of every session QUANTILES of accuracy and trials; of P(right) those at the contrasts that most twins met, since the few that
+    meet one which others do not are not like them. For every status that the mouse has not: the fraction of twins that have it
+    by each session, and quantiles of the sessions it takes (None beyond the horizon).
     """
     with np.errstate(invalid="ignore"):
         p_right = np.where(found.choices > 0, found.right / np.maximum(found.choices, 1), np.nan)
-    met = np.isfinite(p_right).any(axis=0)
+    met = np.isfinite(p_right).mean(axis=0) >= 0.5
     return {
         "quantiles": list(QUANTILES),
         "accuracy": _quantiles(found.accuracy),

@@ -42,7 +42,7 @@ def draw_forecast(found: Mapping[str, Any], record: Sequence[float | None], know
     _draw_record(axes[0], record, known)
     _draw_fan(axes[0], np.arange(known + 1, known + 1 + len(found["accuracy"][0])), found["accuracy"])
     axes[0].set(xlabel="session", ylabel=ACCURACY, ylim=(0, 1.02))
-    axes[0].legend(loc="lower right")
+    canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
     for (status, one), colour in zip(found["statuses"].items(), SERIES_COLOURS, strict=False):
         chance = [0.0, *one["by_session"]]
         axes[1].step(known + np.arange(len(chance)), chance, where="post", color=colour, label=status.replace("_", " "))
