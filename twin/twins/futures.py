@@ -117,7 +117,7 @@ def _joined(parts: list[Futures]) -> Futures:
 def describe(found: Futures, reached: Status) -> dict[str, Any]:
     """A forecast for results.json; `reached` is the status of the mouse now.
 
-    Of every session QUANTILES of accuracy and trials; of P(right) those at the contrasts that most twins met, since the few that
+    Of every session QUANTILES of accuracy and trials; of P(right) those at contrasts that most twins met, since the few that
     meet one which others do not are not like them. For every status that the mouse has not: the fraction of twins that have it
     by each session, and quantiles of the sessions it takes (None beyond the horizon).
     """
