@@ -23,7 +23,8 @@ import twin
 from scenarios.coverage import kept
 from twin.evaluation.ensembles import covered, pit_counts
 from twin.report.tables import text_table
-from twin.twins.backtest import TWIN, Cut, back_test, cut_at, next_choices, population_futures
+from twin.twins.backtest import back_test, cut_at
+from twin.twins.forecasters import TWIN, Cut, next_choices, population_futures
 from twin.twins.model import TwinModel, fit_twins
 from twin.twins.record import recorded_mouse
 

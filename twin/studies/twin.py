@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from envs.protocols import Protocol
-from envs.table import Table
 from twin.cohort import Cohort
 from twin.data import formats
 from twin.data.rollout import Rollout
@@ -27,8 +26,10 @@ from twin.studies.folder import RunFolder
 from twin.studies.study import Done, Options, Study
 from twin.studies.table import NamedProtocol, beside_scenario, check_target
 from twin.studies.twin_results import BackTestCut, TwinResults, verdict, write_page
-from twin.twins.backtest import TWIN, Cut, back_test, cut_at, population_futures, summary_of
+from twin.studies.twin_settings import BackTest, ForecastLength, ToBest, named_designs
+from twin.twins.backtest import back_test, cut_at, summary_of
 from twin.twins.forecast import choices_of, mouse_under
+from twin.twins.forecasters import TWIN, Cut, population_futures
 from twin.twins.futures import compare_on_twins, describe, go_on
 from twin.twins.model import TwinModel, fit_others, fit_twins, population_share, worth_in_trials
 from twin.twins.posterior import Twins, goes_on, twins_of
@@ -37,34 +38,6 @@ from twin.twins.record import RecordedMouse, about_mouse
 AS_IT_IS = "as it is"  # the design that changes nothing
 FEW_TRIALS = 100
 USUAL_PROTOCOL = "ibl-2019"  # of a record that is simulated
-
-
-def _named(designs: Any) -> Any:
-    """Tables of designs, each protocol named like its design unless it has a name of its own."""
-    if not isinstance(designs, dict):
-        return designs
-    return {name: {"name": name} | table if isinstance(table, dict) else table for name, table in designs.items()}
-
-
-class ForecastLength(Table):
-    """How far twins go, and how many."""
-
-    sessions: int = Field(20, ge=1, description="sessions that are forecast")
-    twins: int = Field(200, ge=2, description="twins; as many as the posterior has draws, at most")
-
-
-class BackTest(Table):
-    """Forecasts from earlier points of the record, scored on what followed."""
-
-    at: tuple[int, ...] | None = Field(None, description="trials; default: a quarter, half and three quarters of the sessions")
-    sessions: int = Field(10, ge=1, description="sessions that are forecast from each")
-
-
-class ToBest(Table):
-    """What designs are compared by: the time to a status."""
-
-    until: str = "trained_1a"
-    horizon: int = Field(40, ge=1, description="sessions, at most")
 
 
 class TwinStudy(Study):
@@ -84,7 +57,7 @@ class TwinStudy(Study):
     model: TwinModel = TwinModel()
     forecast: ForecastLength = ForecastLength()
     backtest: BackTest = BackTest()
-    designs: Annotated[dict[DesignName, NamedProtocol], BeforeValidator(_named)] = Field(
+    designs: Annotated[dict[DesignName, NamedProtocol], BeforeValidator(named_designs)] = Field(
         {}, description="protocols it might go on under; it is also compared as it is"
     )
     run: ToBest = ToBest()

@@ -92,7 +92,7 @@ class BackTestTable(Record):
     """Forecasts made at several points of the record, scored on what followed."""
 
     cuts: Sequence[BackTestCut] = Field(description="by point of the record")
-    scores: Mapping[str, ForecasterScores] = Field(description="over all points, by forecaster (twin.twins.backtest)")
+    scores: Mapping[str, ForecasterScores] = Field(description="over all points, by forecaster (twin.twins.forecasters)")
 
 
 class Recommended(ComparedDesigns):

@@ -5,8 +5,9 @@ import pytest
 
 import twin
 from twin.evaluation.status import Status
-from twin.twins.backtest import TWIN, back_test, cut_at, next_choices, pooled_rate, summary_of
+from twin.twins.backtest import back_test, cut_at, summary_of
 from twin.twins.forecast import mouse_under
+from twin.twins.forecasters import TWIN, next_choices, pooled_rate
 from twin.twins.futures import Futures, compare_on_twins, describe
 from twin.twins.model import TwinModel
 
