@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twin.simulation.until import simulate_until
     from twin.studies.run import run
     from twin.studies.scenario import load as load_scenario
+    from twin.twins.forecast import forecast
 
 _PLACES = {
     "Cohort": "twin.cohort",
@@ -35,6 +36,7 @@ _PLACES = {
     "Trials": "twin.data.trials",
     "compare_designs": "twin.evaluation.designs",
     "fit": "twin.inference.fit",
+    "forecast": "twin.twins.forecast",
     "load_fit": "twin.inference.card",
     "load_protocol": "envs.protocols",
     "load_scenario": "twin.studies.scenario:load",
@@ -54,6 +56,7 @@ __all__ = [
     "Trials",
     "compare_designs",
     "fit",
+    "forecast",
     "load_fit",
     "load_protocol",
     "load_scenario",

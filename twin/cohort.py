@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from agents.neural.settings import RandomNetwork
-from agents.parameters import Number, Parameter, ParameterValue, PopulationValue
+from agents.parameters import Distribution, Number, Parameter, ParameterValue, PopulationValue
 from agents.rules import RULES
 from agents.theta import Layout
 from envs.draws import PARAMETER, mouse_keys, uniform_per_mouse
@@ -113,6 +113,13 @@ class Cohort(Table):
     def layout(self) -> Layout:
         """The columns of theta; those of a neural rule are what its mice have of their own, and the traits."""
         return Layout(self.known_rule.with_columns(self.rule), self.features)
+
+    def distributions(self) -> dict[str, Distribution]:
+        """What varies over the mice, by column of theta."""
+        layout, found = self.layout, dict[str, PopulationValue]()
+        for name, value in self._flat_parameters():
+            found |= {layout.names[column]: value for column in layout.index(name)}
+        return {column: value for column, value in found.items() if is_distribution(value)}
 
     def keys(self, seed: int) -> np.ndarray:
         """Key of each mouse, (M,) uint64."""

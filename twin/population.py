@@ -13,13 +13,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from pydantic import Field
 from scipy.special import ndtr, ndtri
 
-from agents.parameters import Choice, LogNormal, Normal, Number, ParameterValue, Uniform
+from agents.parameters import Choice, Distribution, LogNormal, Normal, Number, ParameterValue, Uniform
 from envs.names import shown, suggest
 from envs.table import Table
 
@@ -178,6 +178,6 @@ def _impossible(columns: Sequence[str], matrix: np.ndarray) -> str:
     )
 
 
-def is_distribution(value: Any) -> bool:
+def is_distribution(value: Any) -> TypeGuard[Distribution]:
     """Is a parameter's value over mice a distribution?"""
     return isinstance(value, Normal | LogNormal | Uniform | Choice)

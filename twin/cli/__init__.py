@@ -1,7 +1,7 @@
 """The command line: parse, call, report. Everything heavy is imported by the command that needs it.
 
 Each command is two functions: one that declares its arguments, one that carries it out. Those that run studies are in `runs`,
-those that turn and check files in `files`.
+those that turn and check files in `files`, and `forecast` is a file of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from typing import Any, NoReturn
 
 from twin.cli.files import declare_files
+from twin.cli.forecast import declare_forecast
 from twin.cli.runs import declare_bench, declare_fit, declare_report, declare_run
 
 
@@ -69,6 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for declare in (declare_run, declare_fit, declare_files, declare_report, declare_bench):
+    for declare in (declare_run, declare_fit, declare_forecast, declare_files, declare_report, declare_bench):
         declare(commands)
     return parser

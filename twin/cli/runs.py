@@ -33,10 +33,11 @@ def _run(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(to_toml(study), end="")
         return
-    _run_study(study, options.out or Path("runs") / study.name, how)
+    run_study(study, options.out or Path("runs") / study.name, how)
 
 
-def _run_study(study: Study, out: Path, options: Options) -> None:
+def run_study(study: Study, out: Path, options: Options) -> None:
+    """Run a study and print what comes of it."""
     from twin.studies.run import run
 
     print(run(study, out, options).summary())
@@ -83,7 +84,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.choice_left is not None:
         table["choice_left"] = options.choice_left
     study = parse(table, "twin fit")
-    _run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
+    run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
 
 
 def declare_report(commands: Any) -> None:
@@ -98,7 +99,7 @@ def _report(options: argparse.Namespace) -> None:
 
     if not (options.folder / "scenario.toml").is_file():
         raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
-    _run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
+    run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
 
 
 def declare_bench(commands: Any) -> None:

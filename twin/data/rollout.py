@@ -161,6 +161,20 @@ class Rollout:
             of_session={name: column[sessions] for name, column in self.of_session.items()},
         )
 
+    def of_sessions(self, numbers: np.ndarray) -> Rollout:
+        """The trials of some of `sessions`, by their numbers there, ascending; a mouse may be left without any."""
+        sessions = self.sessions
+        rows = np.concatenate([np.arange(0), *(np.arange(sessions.start[s], sessions.stop[s]) for s in numbers)])
+        kept = np.zeros(len(self) + 1, np.int64)
+        kept[rows + 1] = 1
+        return replace(
+            self,
+            columns={name: column[rows] for name, column in self.columns.items()},
+            starts=np.cumsum(kept)[self.starts],
+            weights=None if self.weights is None else self.weights[rows],
+            of_session={name: column[numbers] for name, column in self.of_session.items()},
+        )
+
     def of_mouse(self, m: int) -> slice:
         """Where the trials of mouse m are."""
         return slice(int(self.starts[m]), int(self.starts[m + 1]))

@@ -11,10 +11,10 @@ from scipy.stats import t as student
 
 from envs.protocols import Protocol
 from twin.data.rollout import Rollout
-from twin.evaluation.session_summary import summarise_rollout
+from twin.evaluation.session_summary import summarise_rollout, summarise_sessions
 from twin.evaluation.status import Status, Task, sessions_to_status, trials_to_status
 from twin.evaluation.targets import TARGETS
-from twin.evaluation.training_status import training_status
+from twin.evaluation.training_status import UNDECIDED, WINDOW, training_status
 
 # Columns that the status follows from.
 DECISIVE = ("contrast", "choice", "reward", "response_time", "probability_left")
@@ -60,6 +60,39 @@ def with_status(rollout: Rollout) -> Rollout:
     number = rollout.of_session.get("protocol", np.zeros(len(rollout.sessions.start), np.int8))
     status = training_status(summarise_rollout(rollout), mice_offsets(rollout), session_tasks(rollout))
     return replace(rollout, of_session=dict(rollout.of_session) | {"protocol": number, "status": status})
+
+
+def decisive(rollout: Rollout) -> Rollout:
+    """A rollout that has every column which a status follows from, NaN where it is not told."""
+    unknown = np.full(len(rollout), np.nan, np.float32)
+    return replace(rollout, columns=dict.fromkeys(DECISIVE, unknown) | dict(rollout.columns))
+
+
+def with_status_after(rollout: Rollout, before: Rollout) -> Rollout:
+    """A rollout with the status of every session, all its mice going on from the record `before` of one mouse.
+
+    The statuses of that record must be there; its last sessions count in those that follow (`training_status`).
+    """
+    mice, days = rollout.n_mice, len(before.sessions.start)
+    last = before.of_sessions(np.arange(days)[1 - WINDOW :])
+    gone = np.zeros(days - len(last.sessions.start), np.int64)  # days of which the status alone counts
+    lengths = np.concatenate([gone, last.sessions.stop - last.sessions.start])
+    own, offsets = rollout.sessions.stop - rollout.sessions.start, mice_offsets(rollout)
+
+    def joined(earlier: np.ndarray, later: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        return np.concatenate([part for m in range(mice) for part in (earlier, later[starts[m] : starts[m + 1]])])
+
+    told = decisive(last)
+    trials: dict[str, Any] = {name: joined(told.columns[name], rollout.columns[name], rollout.starts) for name in DECISIVE}
+    sessions = np.concatenate([[0], np.cumsum(joined(lengths, own, offsets))])
+    known = joined(before.of_session["status"], np.full(len(own), UNDECIDED, np.int8), offsets)
+    tasks = joined(session_tasks(before), session_tasks(rollout), offsets)
+    each = np.diff(offsets) + days
+    status = training_status(
+        summarise_sessions(**trials, sessions=sessions), np.concatenate([[0], np.cumsum(each)]), tasks, known=known
+    )
+    place = np.concatenate([np.arange(n) for n in each])
+    return replace(rollout, of_session=dict(rollout.of_session) | {"status": status[place >= days]})
 
 
 def times_to_status(rollout: Rollout) -> dict[str, Any]:

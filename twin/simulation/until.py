@@ -23,12 +23,13 @@ from twin.data.rollout import Rollout
 from twin.engine import Engine
 from twin.evaluation.session_summary import summarise_sessions
 from twin.evaluation.status import Status, Task
-from twin.evaluation.status_times import DECISIVE
+from twin.evaluation.status_times import DECISIVE, decisive, session_tasks
 from twin.evaluation.targets import find_target
 from twin.evaluation.training_status import UNDECIDED, WINDOW, give_up, training_status
 from twin.simulation.drivers import progress_bar
 from twin.simulation.loops import check_room
 from twin.simulation.simulation import Driver, Simulation
+from twin.simulation.state import CohortState
 
 
 class Phase(NamedTuple):
@@ -48,6 +49,8 @@ def simulate_until(
     then: Sequence[Phase] = (),
     seed: int = 1,
     mice: range | None = None,
+    start: CohortState | None = None,
+    before: Rollout | None = None,
     driver: Driver = "auto",
     engine: Engine = "threads",
     workers: int = 2,
@@ -56,15 +59,17 @@ def simulate_until(
     """Train every mouse until a status, for at most `horizon` sessions; those that reach it go on with each phase of `then`.
 
     The rollout's `of_session` holds the status at the end of each session and its protocol. `mice` picks some of the
-    cohort's. Workers are given one session at a time, which is too little for `engine = "processes"`: `train_design` gives
-    them whole trainings. Raises ValueError for a status that does not exist or that the protocol cannot lead to, or a
-    horizon below 1.
+    cohort's; or they begin as the state `start` says, and then the seed counts for nothing. `before` is the record, with its
+    statuses, of the one mouse that all of `start` go on from: its last sessions count in the statuses of theirs.
+
+    Workers are given one session at a time, which is too little for `engine = "processes"`: `train_design` gives them whole
+    trainings. Raises ValueError for a status that does not exist or that the protocol cannot lead to, or a horizon below 1.
     """
     plan = [_resolved(phase) for phase in (Phase(protocol, until, horizon), *then)]
     most = sum(sessions for _, _, sessions in plan)
-    check_room(f"horizon = {most}", cohort.mice if mice is None else len(mice), most, len(cohort.features))
-    run = Simulation(cohort, plan[0][0], seed, mice=mice, driver=driver, engine=engine, workers=workers)
-    known = _Statuses(run, most)
+    run = Simulation(cohort, plan[0][0], seed, mice=mice, state=start, driver=driver, engine=engine, workers=workers)
+    check_room(f"horizon = {most}", len(run.sessions), most, len(cohort.features))
+    known = _Statuses(run, most, before)
     going = np.arange(len(run.sessions))
     with progress_bar(most, "session", progress) as bar:
         for number, (following, target, sessions) in enumerate(plan):
@@ -97,19 +102,30 @@ def _train(known: _Statuses, target: Status, horizon: int, going: np.ndarray, ba
 
 
 class _Statuses:
-    """What is known of each session so far, (M, D) each: status, task, and number of the protocol."""
+    """What is known of each session so far, (M, D) each: status, task, and number of the protocol.
 
-    def __init__(self, run: Simulation, most: int) -> None:
-        shape = len(run.sessions), most
+    The first columns are the sessions of the record before, of which the last days are kept.
+    """
+
+    def __init__(self, run: Simulation, most: int, before: Rollout | None) -> None:
+        earlier = 0 if before is None else len(before.sessions.start)
+        shape = len(run.sessions), earlier + most
         self.run = run
+        self.earlier = earlier
+        self.begun = run.sessions - earlier
         self.status = np.full(shape, UNDECIDED, np.int8)
         self.task = np.zeros(shape, np.int8)
         self.protocol = np.zeros(shape, np.int8)
+        self.days: list[Any] = []
+        if before is not None:
+            self.status[:, :earlier] = before.of_session["status"]
+            self.task[:, :earlier] = session_tasks(before)
+            self.days = [decisive(before.of_sessions(np.array([s]))) for s in range(earlier)[1 - WINDOW :]]
 
     def add(self, who: np.ndarray) -> np.ndarray:
         """Train some mice (W,) for a session; returns their statuses at its end, (W,)."""
         run = self.run
-        day = run.sessions[who]
+        day = run.sessions[who] - self.begun[who]
         run.train(run.sessions + np.isin(np.arange(len(run.sessions)), who))
         codes = np.array([Task[task.upper()] for task in run.protocols[-1].tasks])
         self.task[who, day] = codes[[run.trials[m][-1].stage[0] for m in who]]
@@ -119,8 +135,8 @@ class _Statuses:
 
     def _today(self, who: np.ndarray) -> np.ndarray:
         """Status at the end of the last session, from the last WINDOW ones and their statuses; (W,)."""
-        last = [self.run.trials[m][-WINDOW:] for m in who]
-        stop = self.run.sessions[who]
+        last = [[*self.days, *self.run.trials[m][-WINDOW:]][-WINDOW:] for m in who]
+        stop = self.run.sessions[who] - self.begun[who]
         windows = [(m, slice(end - len(days), end)) for m, end, days in zip(who, stop, last, strict=True)]
         trials: dict[str, Any] = {
             name: np.concatenate([getattr(day, name) for days in last for day in days]) for name in DECISIVE
@@ -134,10 +150,12 @@ class _Statuses:
 
     def of_session(self) -> dict[str, np.ndarray]:
         """For the rollout: status and protocol of every session done, (S,)."""
-        done = np.arange(self.status.shape[1]) < self.run.sessions[:, None]
+        days = self.run.sessions - self.begun
+        done = np.arange(self.status.shape[1]) < days[:, None]
         status = self.status[done]
-        give_up(status, _offsets(self.run.sessions), self.task[done])
-        return {"status": status, "protocol": self.protocol[done]}
+        give_up(status, _offsets(days), self.task[done])
+        own = np.nonzero(done)[1] >= self.earlier
+        return {"status": status[own], "protocol": self.protocol[done][own]}
 
 
 def _offsets(lengths: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -84,7 +84,7 @@ class Place(Record):
     probability_best: float = Field(description="fraction of resamples of the mice in which it needs the fewest")
 
 
-class DesignsResults(Results):
+class ComparedDesigns(Record):
     """What training costs under each design, and how they compare."""
 
     until: str = Field(description="status to which mice were trained")
@@ -93,6 +93,10 @@ class DesignsResults(Results):
     designs: Mapping[str, Design] = Field(description="by name")
     comparisons: Sequence[DesignComparison] = Field(description="of every two designs")
     ranking: Sequence[Place] = Field(min_length=1, description="fewest mean sessions first")
+
+
+class DesignsResults(ComparedDesigns, Results):
+    """Designs compared on the mice of a cohort."""
 
     def summary(self) -> str:
         """The designs in order, and how each compares with the best."""
@@ -103,7 +107,7 @@ class DesignsResults(Results):
             f"fewest sessions: {best.design}, first in {100 * best.probability_best:.0f} % of resamples of the mice",
             *(f"{key} differs: {_by_design(values)}" for key, values in self.settings.items()),
             "",
-            *text_table(*_design_table(self)),
+            *text_table(*design_table(self)),
         ]
         return "\n".join(lines)
 
@@ -113,20 +117,20 @@ def _by_design(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{v:g} ({name})" if isinstance(v, float) else f"{v} ({name})" for name, v in values.items())
 
 
-def _differences(designs: Mapping[str, Protocol]) -> dict[str, dict[str, Any]]:
+def differences(designs: Mapping[str, Protocol]) -> dict[str, dict[str, Any]]:
     """What protocols differ in beside name and stages: by key, the value of each."""
     keys = [key for key in Protocol.model_fields if key not in ("name", "stages")]
     values = {key: {name: getattr(protocol, key) for name, protocol in designs.items()} for key in keys}
     return {key: each for key, each in values.items() if len(set(each.values())) > 1}
 
 
-def _design_table(results: DesignsResults) -> tuple[list[str], list[list[str]]]:
+def design_table(results: ComparedDesigns) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the designs, best first; the last column is the difference from the best, with its 95 % interval."""
     header = ["design", "trained", "median sessions", "mean sessions", "mean trials", "water (mL)", "hours", "sessions more"]
     return header, [[place.design, *_costs(results, place.design)] for place in results.ranking]
 
 
-def _costs(results: DesignsResults, name: str) -> list[str]:
+def _costs(results: ComparedDesigns, name: str) -> list[str]:
     design = results.designs[name]
     return [
         f"{100 * design.fraction_trained:.0f} %",
@@ -139,7 +143,7 @@ def _costs(results: DesignsResults, name: str) -> list[str]:
     ]
 
 
-def _more_than_best(results: DesignsResults, name: str) -> str:
+def _more_than_best(results: ComparedDesigns, name: str) -> str:
     """Mean sessions of a design minus those of the best one."""
     best = results.ranking[0].design
     for pair in results.comparisons:
@@ -188,7 +192,7 @@ class DesignsStudy(Study):
             trials=sum(int(sessions.trials.sum()) for sessions in days.values()),
             until=self.run.until,
             horizon=self.run.horizon,
-            settings=_differences(self.designs),
+            settings=differences(self.designs),
             **compare_designs(outcomes, self.run.horizon, self.seed),
             **self.head(folder),
         )
@@ -206,7 +210,7 @@ class DesignsStudy(Study):
 def _designs_text(results: DesignsResults) -> list[str]:
     from twin.report.html import table
 
-    header, rows = _design_table(results)
+    header, rows = design_table(results)
     words = (
         f"The same {results.mice} mice under each design, until {results.until} or for {results.horizon} sessions. "
         "Means are over all mice and count what a mouse cost until then; the median is of the time to the status, a dash if "
@@ -215,7 +219,7 @@ def _designs_text(results: DesignsResults) -> list[str]:
     return [words, table(rows, header)]
 
 
-def _comparisons_text(results: DesignsResults) -> list[str]:
+def comparisons_text(results: ComparedDesigns) -> list[str]:
     from twin.report.html import table
 
     pairs = [[pair.a, pair.b, _signed(pair, 1), pair.p_paired, pair.p] for pair in results.comparisons]
@@ -230,5 +234,5 @@ def _page(folder: Path, results: DesignsResults) -> None:
     from twin.report import page
     from twin.report.shown import Shown
 
-    sections = [("Designs", _designs_text(results)), ("Comparisons", _comparisons_text(results))]
+    sections = [("Designs", _designs_text(results)), ("Comparisons", comparisons_text(results))]
     page.write(folder, results.scenario, sections, results.facts(), Shown(results.table()))

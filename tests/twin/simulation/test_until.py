@@ -18,8 +18,8 @@ from twin.cohort import Cohort
 from twin.data.rollout import COLUMNS
 from twin.data.store import read_rollout, write_rollout
 from twin.evaluation.status import Status
-from twin.evaluation.status_times import mice_offsets, times_to_status, with_status
-from twin.simulation import simulate
+from twin.evaluation.status_times import mice_offsets, times_to_status, with_status, with_status_after
+from twin.simulation import Simulation, simulate
 from twin.simulation.until import Phase, simulate_until
 from twin.studies.scenario import ScenarioError, parse
 
@@ -241,3 +241,23 @@ def test_cohort_run_to_a_status_from_the_command_line(tmp_path, monkeypatch):
     assert [table["name"] for table in rollout.origin["then"]] == ["biased"]
     assert rollout.of_session["protocol"].max() == 1
     assert "Training status" in Path("runs/until/report.html").read_text()
+
+
+def test_going_on_from_a_record_is_one_run(whole):
+    """A mouse that is stopped in training and goes on from its record has the statuses of the run without the stop."""
+    known, mouse = 1, 0
+    run = Simulation(QUICK, "ibl-2019")
+    run.train(np.full(QUICK.mice, known))
+    evening = run.state.take(np.array([mouse]))
+    one = whole.of_mice([mouse])
+    before = one.of_sessions(np.arange(known))
+    later = Simulation(QUICK, "ibl-2019", state=evening)
+    later.train(later.sessions + HORIZON - known)
+    after = with_status_after(later.rollout(), before)
+    assert np.array_equal(after.of_session["status"], one.of_session["status"][known:])
+    stopped_again = simulate_until(QUICK, "ibl-2019", until="trained_1b", horizon=HORIZON - known, start=evening, before=before)
+    days = len(stopped_again.of_session["status"])
+    assert days == 4
+    assert np.array_equal(stopped_again.of_session["status"], one.of_session["status"][known : known + days])
+    first = one.sessions.start[known]
+    assert np.array_equal(stopped_again.choice, one.choice[first : first + len(stopped_again)])

@@ -16,7 +16,19 @@ from twin.studies.scenario import parse
 from twin.studies.study import Study
 
 VARIED = {"rate": {"distribution": "lognormal", "median": 0.03, "sigma": 0.5}}
+SHORT = {"base": "ibl-2019", "session_trials": 150}
 SMALL = {
+    "twin": {
+        "cohort": {"mice": 2, "population": "ibl"},
+        "sessions": 5,
+        "mouse": "mouse-0001",
+        "recorded": SHORT,
+        "cut": 350,
+        "forecast": {"sessions": 2, "twins": 12},
+        "backtest": {"at": [200], "sessions": 2},
+        "designs": {"shorter": SHORT | {"session_trials": 100}, "biased": {"base": "biased"}},
+        "run": {"horizon": 3},
+    },
     "cohort": {
         "cohort": {"mice": 5, "parameters": VARIED | {"lapse_low": 0.05}},
         "protocol": {"base": "ibl-documented"},

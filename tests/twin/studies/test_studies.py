@@ -78,6 +78,7 @@ def test_kinds_are_listed_without_torch_and_matplotlib():
         "fit",
         "optimize",
         "recovery",
+        "twin",
         "set()",
     ]
 

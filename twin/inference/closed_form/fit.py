@@ -74,7 +74,7 @@ def fit_rule(
     settings = {"free": [layout.names[c] for c in columns], "fixed": fixed or {}, "population": population, "noise": noise}
     settings |= {"bounds": {bound: list(ends) for bound, ends in bounds.items()}}
     if noise and columns:
-        return fit_posterior(trials, bounded, base, columns, population, name or rule.name, settings, done)
+        return fit_posterior(trials, Coordinates(bounded, base, columns), population, name or rule.name, settings, done)
     likelihoods = [MouseLikelihood(trials, m, bounded) for m in range(len(trials.ids))]
     return _most_likely(trials, [Problem(one, base, columns) for one in likelihoods], name or rule.name, settings, done)
 
@@ -99,7 +99,7 @@ def adapt_rule(known: RuleFit, trials: Trials) -> RuleFit:
         coordinates = Coordinates(layout, base, columns)
         u = coordinates.of(known.draws.new_mice)
         before = Normal(u.mean(axis=0), np.maximum(u.std(axis=0), LEAST_SD))
-        found = fit_posterior(trials, layout, base, columns, False, known.model, known.settings, lambda: None, before)
+        found = fit_posterior(trials, coordinates, False, known.model, known.settings, lambda: None, before)
         assert found.draws is not None
         return replace(found, draws=found.draws._replace(new_mice=known.draws.new_mice))
     likelihoods = [MouseLikelihood(trials, m, layout) for m in range(len(trials.ids))]

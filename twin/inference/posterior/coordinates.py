@@ -95,7 +95,7 @@ class Coordinates:
     columns: Sequence[int]
 
     @cached_property
-    def each(self) -> list[Coordinate]:
+    def each(self) -> Sequence[Coordinate]:
         """Those of the free columns, in order."""
         columns, narrowed = list(self.layout.columns.items()), {name for name, _, _ in self.layout.bounds}
         return [coordinate(columns[c][0], columns[c][1], columns[c][0] in narrowed) for c in self.columns]

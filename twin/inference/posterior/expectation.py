@@ -101,7 +101,7 @@ class _Search:
         mean = np.array(self._each(_round_draws, self.before, turn))
         found = self._scores(mean)
         precision = _informative(np.array([scores.information for scores in found]))
-        shift = np.einsum("mij,mj->mi", precision, mean) + (mean - self.before.mean) / self.before.sd**2
+        shift = np.einsum("mij,mj->mi", precision, mean) + (mean - self.before.mean) @ self.before.precision
         old = self.sites
         self.sites = Sites(old.precision + step * (precision - old.precision), old.shift + step * (shift - old.shift))
 
@@ -117,7 +117,8 @@ class _Search:
     def _population_of(self, drawn: PopulationDraws | None) -> Normal:
         """What one mouse is before its choices, in each of its last draws: another draw of the population."""
         if drawn is None:
-            return Normal(*(np.tile(part, (DRAWS, 1)) for part in self.before))
+            mean, sd, correlation = self.before
+            return Normal(np.tile(mean, (DRAWS, 1)), np.tile(sd, (DRAWS, 1)), correlation)
         return Normal(*drawn.spread_over(DRAWS))
 
 
@@ -129,9 +130,9 @@ def _informative(information: np.ndarray) -> np.ndarray:
 
 def _believed(precision: np.ndarray, shift: np.ndarray, before: Normal) -> tuple[np.ndarray, np.ndarray]:
     """Mean (..., F) and root (..., F, F) of the precision of a mouse's coordinates, by its site and what it is before."""
-    tightness = before.sd**-2
-    both = precision + tightness[..., None] * np.eye(len(shift))
-    mean = np.linalg.solve(both, (shift + tightness * before.mean)[..., None])[..., 0]
+    tightness = before.precision
+    both = precision + tightness
+    mean = np.linalg.solve(both, (shift + np.einsum("...ij,...j->...i", tightness, before.mean))[..., None])[..., 0]
     return mean, np.linalg.cholesky(both)
 
 

@@ -27,20 +27,18 @@ TOLD = 0.5  # of the prior's standard deviation: where that of the posterior is 
 
 def fit_posterior(
     trials: Trials,
-    layout: Layout,
-    base: np.ndarray,
-    columns: list[int],
+    coordinates: Coordinates,
     population: bool,
     model: str,
     settings: Mapping[str, Any],
     done: Callable[[], None],
     before: Normal | None = None,
 ) -> RuleFit:
-    """Fit the free columns of theta, all else as in base (P,), to every mouse; `done()` is called in every round.
+    """Fit the free columns of theta, all else as in the coordinates' base, to every mouse; `done()` is called in every round.
 
     `before` is the population that mice are of, if it is known. Estimates are medians of the posterior, intervals quantiles.
     """
-    coordinates = Coordinates(layout, base, columns)
+    layout = coordinates.layout
     mice = [Mouse(FilteredLikelihood(trials, m, layout), coordinates, name) for m, name in enumerate(trials.ids)]
     rng = np.random.default_rng(0)
     with job_pool("threads", jobs=len(mice)) as pool:

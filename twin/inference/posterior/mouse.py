@@ -30,14 +30,22 @@ class Scores(NamedTuple):
 
 
 class Normal(NamedTuple):
-    """A normal density of coordinates, independent of each other: what a mouse is before its choices."""
+    """A normal density of coordinates: what a mouse is before its choices."""
 
     mean: np.ndarray  # (..., F)
     sd: np.ndarray  # (..., F)
+    correlation: np.ndarray | None = None  # (F, F); None: they are independent of each other
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Inverse of the covariance, (..., F, F)."""
+        between = np.eye(self.sd.shape[-1]) if self.correlation is None else np.linalg.inv(self.correlation)
+        return np.asarray(between / (self.sd[..., :, None] * self.sd[..., None, :]))
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         """Log-density (...) at u (..., F), up to a constant that does not depend on u."""
-        return np.asarray(-0.5 * (((u - self.mean) / self.sd) ** 2).sum(axis=-1))
+        away = u - self.mean
+        return np.asarray(-0.5 * np.einsum("...i,...ij,...j->...", away, self.precision, away))
 
 
 class Weighed(NamedTuple):
@@ -81,9 +89,9 @@ class Mouse:
         """Coordinates (F,) of highest posterior density, from u on: Fisher's scoring with a search along each step."""
         for _ in range(CLIMBS):
             here = self.scores(u)
-            precision = before.sd**-2
-            gradient = here.gradient - precision * (u - before.mean)
-            step = np.linalg.solve(here.information + np.diag(precision), gradient)
+            precision = before.precision
+            gradient = here.gradient - precision @ (u - before.mean)
+            step = np.linalg.solve(here.information + precision, gradient)
             if step @ gradient < CLOSE:
                 break
             tried = u + FRACTIONS_OF_STEP[:, None] * step

@@ -20,8 +20,8 @@ LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))  # designs beyond the number of colour
 @figure(section="Designs")
 def survival(shown: Shown) -> Figure | None:
     """Survival curves, where designs were compared."""
-    designs = shown.results.get("designs")
-    return None if designs is None else draw_survival(designs, shown.results["until"])
+    compared = shown.results.get("recommended", shown.results)
+    return draw_survival(compared["designs"], compared["until"]) if "designs" in compared else None
 
 
 def draw_survival(designs: Mapping[str, Mapping[str, Any]], status: str) -> Figure:
