@@ -44,6 +44,8 @@ def declare_files(commands: Any) -> None:
     )
     words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
     verify.add_argument("--stage", type=count, metavar="N", help=words)
+    words = "simulated mice, at random, that are simulated again and compared bit for bit (default: 3)"
+    verify.add_argument("--again", type=count, default=3, metavar="N", help=words)
     declare_columns(verify)
 
 
@@ -95,6 +97,8 @@ def _verify(options: argparse.Namespace) -> None:
     form = detect(options.file)
     if form.verify:
         print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
+        if options.again:
+            _simulate_again(options.file, options.again)
     elif not protocols:
         raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
     if protocols:
@@ -105,6 +109,16 @@ def _verify(options: argparse.Namespace) -> None:
         say(rollout.notes)
         header, rows, found = agreement(rollout, protocols, options.stage)
         print(*text_table(header, rows), *found, sep="\n")
+
+
+def _simulate_again(path: Path, mice: int) -> None:
+    """Simulate some mice of a file of the store again, if they were simulated here."""
+    from twin.data.rollout import Rollout
+    from twin.simulation.again import check_again
+
+    rollout = Rollout.open(path)
+    if "cohort" in rollout.origin:
+        print(f"{path}: {check_again(rollout, mice)}")
 
 
 def _protocol(name: str) -> Protocol:
