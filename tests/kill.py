@@ -29,6 +29,7 @@ base = "ibl-documented"
 trials = {trials}
 mice_per_shard = 3
 """
+SHARDS = 8
 
 
 def command(scenario: Path, out: Path, engine: str) -> list[str]:
@@ -48,9 +49,11 @@ def finished(out: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (out / "rollouts").glob("mice-*.h5")}
 
 
-def killed_after(seconds: float, arguments: list[str]) -> bool:
-    """Start a run and kill it; was it still running?"""
+def killed(arguments: list[str], out: Path, shards: int, seconds: float) -> bool:
+    """Start a run and kill it so many seconds after it has so many shards; was it still running?"""
     run = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while run.poll() is None and len(finished(out)) < shards:
+        time.sleep(0.002)
     try:
         run.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -68,15 +71,19 @@ def check(engine: str, times: int, seed: int, trials: int, folder: Path) -> None
     subprocess.run(command(scenario, folder / "whole", engine), check=True, stdout=subprocess.DEVNULL)
     lasts, expected = time.perf_counter() - started, content(folder / "whole")
     for number in range(times):
-        out, moment = folder / f"run-{number}", chance.uniform(0, lasts)
-        killed = killed_after(moment, command(scenario, out, engine))
+        out = folder / f"run-{number}"
+        if number % 2:  # any moment of the run, or one while shards are made
+            shards, moment = 0, chance.uniform(0, lasts)
+        else:
+            shards, moment = chance.randrange(1, SHARDS), chance.uniform(0, 0.3)
+        was_running = killed(command(scenario, out, engine), out, shards, moment)
         before = finished(out)
         subprocess.run(command(scenario, out, engine), check=True, stdout=subprocess.DEVNULL)
         kept = sum(finished(out)[name] == at for name, at in before.items())
         assert kept == len(before), f"{len(before) - kept} finished shards were made again"
         assert content(out) == expected, f"{out}: not what an uninterrupted run leaves"
         assert not list(out.rglob("*.tmp")), f"{out}: half a file was left"
-        how = f"killed after {moment:.2f} s" if killed else "done before it was killed"
+        how = f"killed {moment:.2f} s after shard {shards}" if was_running else "done before it was killed"
         print(f"{engine} {number}: {how}, {len(before)} shards kept, the same bytes", flush=True)
 
 
