@@ -44,8 +44,8 @@ def declare_files(commands: Any) -> None:
     )
     words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
     verify.add_argument("--stage", type=count, metavar="N", help=words)
-    words = "simulated mice, at random, that are simulated again and compared bit for bit (default: 3)"
-    verify.add_argument("--again", type=count, default=3, metavar="N", help=words)
+    words = "simulated mice, at random, that are simulated again and compared bit for bit (default: 3, with --against 0)"
+    verify.add_argument("--again", type=count, metavar="N", help=words)
     declare_columns(verify)
 
 
@@ -97,8 +97,8 @@ def _verify(options: argparse.Namespace) -> None:
     form = detect(options.file)
     if form.verify:
         print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
-        if options.again:
-            _simulate_again(options.file, options.again)
+        if mice := (0 if protocols else 3) if options.again is None else options.again:
+            _simulate_again(options.file, mice)
     elif not protocols:
         raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
     if protocols:
