@@ -41,7 +41,7 @@ def forecasts_of_cohort(seed: int, mice: int, trial: int, sessions: int, twins: 
     population = None
     for m, name in enumerate(rollout.ids):
         mouse = recorded_mouse(rollout, name, PROTOCOL)
-        rest = rollout.of_mice([other for other in range(mice) if other != m])
+        rest = rollout.select([other for other in range(mice) if other != m])
         cut = cut_at(mouse, trial, model, sessions=sessions, twins=twins, seed=seed, rest=rest)
         population = population or population_futures(cut, trial // 100 + sessions, HOW)
         for one in back_test(cut, HOW, population):

@@ -12,7 +12,9 @@ the same results in the same order. Where the same workers are needed often, `jo
 - `threads`: for jobs that spend their time in compiled kernels, which release the interpreter's lock. Starts at once and
   copies nothing.
 - `processes`: for jobs that spend their time in Python. Each worker is a new interpreter (spawn: a fork copies the locks of
-  threads that it does not copy, and hangs), so it pays its imports once.
+  threads that it does not copy, and hangs), so it pays its imports once. It ends when the process that started it does.
+- `dask`: the same, as workers of dask.distributed on this machine; `dask:ADDRESS` gives the jobs to those of a scheduler that
+  runs already, on any machines that see the same files.
 
 Every worker runs the numerical libraries on one thread: workers times their threads would fight for the same cores. For that
 reason too, a job that has jobs of its own does them itself, one after the other, whatever engine it asks for.
@@ -25,22 +27,33 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
-from typing import Any, Literal, TypeVar, get_args
+from functools import partial
+from importlib.util import find_spec
+from logging import CRITICAL
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from envs.checks import whole
 from envs.names import suggest
 
-Engine = Literal["serial", "threads", "processes"]
-ENGINES: tuple[str, ...] = get_args(Engine)
+Engine = str  # one of ENGINES, or "dask:ADDRESS"
+ENGINES = ("serial", "threads", "processes", "dask")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
+DASK_LOST = ("KilledWorker", "FutureCancelledError", "CommClosedError")  # errors of dask that mean a worker, by name
+CONNECT = 20  # seconds to find a scheduler
 _THREAD = threading.local()  # whether this thread is a worker's
+
+
+class WorkerLost(OSError):
+    """A worker ended before its job did; the message says what may have ended it."""
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,8 +80,13 @@ def map_jobs(
 
 def check_engine(engine: Any, workers: Any) -> None:
     """Raise ValueError for an engine that does not exist, or a number of workers that is not whole or below 1."""
-    if engine not in ENGINES:
+    name, colon, address = str(engine).partition(":")
+    if name not in ENGINES:
         raise ValueError(suggest("engine", engine, ENGINES))
+    if colon and (name != "dask" or not address):
+        raise ValueError(f"engine {engine!r}: expected {name!r}; only dask takes an address, as dask:tcp://host:8786")
+    if name == "dask" and find_spec("distributed") is None:
+        raise ValueError("engine 'dask' needs dask.distributed: pip install 'behavioral-twin[cluster]'")
     whole("workers", workers, 1)
 
 
@@ -87,6 +105,13 @@ class JobPool:
         try:
             for future in futures:
                 yield future.result()
+        except Exception as error:
+            if isinstance(error, BrokenExecutor) or type(error).__name__ in DASK_LOST:
+                raise WorkerLost(
+                    "a worker vanished while it worked: killed, or out of memory. What is finished is kept; run the same "
+                    "command again to go on, with fewer workers if memory was short"
+                ) from error
+            raise
         finally:
             for future in futures:
                 future.cancel()
@@ -108,14 +133,57 @@ def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None 
     """
     check_engine(engine, workers)
     workers = workers if jobs is None else min(workers, jobs)
-    if engine == "serial" or workers <= 1 or getattr(_THREAD, "works", False):
+    elsewhere = engine.startswith("dask:") and jobs != 0  # the scheduler's workers, however many
+    if engine == "serial" or (workers <= 1 and not elsewhere) or getattr(_THREAD, "works", False):
         yield JobPool(None)
+    elif engine.startswith("dask"):
+        with _dask(engine.partition(":")[2], workers) as executor:
+            yield JobPool(executor)
     elif engine == "threads":
         with _torch_threads_kept(), _line_searches_silent(), ThreadPoolExecutor(workers, "job", _begin_work) as threads:
             yield JobPool(threads)
     else:
-        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_work) as processes:
+        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_process) as processes:
             yield JobPool(processes)
+
+
+@contextmanager
+def _dask(address: str, workers: int) -> Iterator[Executor]:
+    """Workers of a scheduler, or new ones on this machine. Raises ConnectionError if there is no scheduler at an address."""
+    from distributed import Client, LocalCluster
+
+    if address:
+        try:
+            client = Client(address, timeout=CONNECT)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"{address}: no dask scheduler answers there ({error}); start one with `dask scheduler`"
+            ) from error
+        with client:
+            yield _Executor(client.get_executor())
+        return
+    with (
+        _one_thread_each(),
+        LocalCluster(workers, threads_per_worker=1, dashboard_address=None, silence_logs=CRITICAL) as cluster,
+        Client(cluster) as client,
+    ):
+        yield _Executor(client.get_executor())
+
+
+class _Executor(Executor):
+    """An executor of dask, whose jobs are marked as a worker's."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Have a job done."""
+        return self._executor.submit(_at_work, partial(job, *args, **named))
+
+
+def _at_work(job: Callable[[], Result]) -> Result:
+    _begin_work()
+    return job()
 
 
 @contextmanager
@@ -153,6 +221,19 @@ def _begin_work() -> None:
     """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded."""
     _THREAD.works = True
     _one_torch_thread()
+
+
+def _begin_process() -> None:
+    """Mark a process as a worker's, and end it with its parent, for which it would wait for ever."""
+    _begin_work()
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _one_torch_thread() -> None:

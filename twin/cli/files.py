@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def declare_files(commands: Any) -> None:
-    """`twin import`, `export`, `info` and `verify`."""
+    """`twin import`, `export`, `merge`, `info` and `verify`."""
     convert = add_command(commands, "import", _import, "Turn a file of behaviour into an HDF5 rollout.")
     convert.add_argument("source", type=Path)
     convert.add_argument("destination", type=Path)
@@ -25,9 +25,14 @@ def declare_files(commands: Any) -> None:
     export.add_argument("--overwrite", action="store_true", help="replace the destination if it was made by `twin export`")
     export.add_argument("--format", help="format to write (default: by the ending of the destination's name)")
     declare_columns(export)
-    info = add_command(commands, "info", _info, "Say what an HDF5 rollout holds.")
+    words = "Make one HDF5 rollout of several, or of a folder of shards; no more than a shard is in memory."
+    merge = add_command(commands, "merge", _merge, words)
+    merge.add_argument("source", type=Path, nargs="+", help="HDF5 rollout or folder of shards, in the order of the mice")
+    merge.add_argument("destination", type=Path)
+    merge.add_argument("--overwrite", action="store_true", help="replace the destination if it is an HDF5 rollout")
+    info = add_command(commands, "info", _info, "Say what an HDF5 rollout or a folder of shards holds.")
     info.add_argument("file", type=Path)
-    words = "Check an HDF5 rollout against its content hash, and behaviour against protocols."
+    words = "Check an HDF5 rollout or a folder of shards against its content hash, and behaviour against protocols."
     verify = add_command(commands, "verify", _verify, words)
     verify.add_argument("file", type=Path, help="HDF5 rollout; with --against a file of any known format")
     verify.add_argument(
@@ -39,6 +44,8 @@ def declare_files(commands: Any) -> None:
     )
     words = "stage that every record begins in, from 0 (default: the one that explains its first session best)"
     verify.add_argument("--stage", type=count, metavar="N", help=words)
+    words = "simulated mice, at random, that are simulated again and compared bit for bit (default: 3, with --against 0)"
+    verify.add_argument("--again", type=count, metavar="N", help=words)
     declare_columns(verify)
 
 
@@ -62,6 +69,17 @@ def _convert(options: argparse.Namespace, format: str | None) -> None:
     print(f"{destination}: {rollout.n_mice} mice, {len(rollout.sessions.start)} sessions, {len(rollout)} trials")
 
 
+def _merge(options: argparse.Namespace) -> None:
+    from twin.data.formats import check_destination
+    from twin.data.store import StoredRollout, write_rollout
+
+    for source in options.source:
+        check_destination(options.destination, "hdf5", options.overwrite, source)
+    stored = StoredRollout.merged([StoredRollout.open(source) for source in options.source])
+    write_rollout(stored, options.destination, stored.files[0].outline.scenario)
+    print(f"{options.destination}: {stored.n_mice} mice, {len(stored.sessions.start)} sessions, {len(stored)} trials")
+
+
 def _info(options: argparse.Namespace) -> None:
     import json
 
@@ -79,6 +97,8 @@ def _verify(options: argparse.Namespace) -> None:
     form = detect(options.file)
     if form.verify:
         print(f"{options.file}: whole and unchanged (sha256 {form.verify(options.file)})")
+        if mice := (0 if protocols else 3) if options.again is None else options.again:
+            _simulate_again(options.file, mice)
     elif not protocols:
         raise ValueError(f"{options.file}: a file in the format {form.name} holds no content hash; expected --against PROTOCOL")
     if protocols:
@@ -89,6 +109,16 @@ def _verify(options: argparse.Namespace) -> None:
         say(rollout.notes)
         header, rows, found = agreement(rollout, protocols, options.stage)
         print(*text_table(header, rows), *found, sep="\n")
+
+
+def _simulate_again(path: Path, mice: int) -> None:
+    """Simulate some mice of a file of the store again, if they were simulated here."""
+    from twin.data.rollout import Rollout
+    from twin.simulation.again import check_again
+
+    rollout = Rollout.open(path)
+    if "cohort" in rollout.origin:
+        print(f"{path}: {check_again(rollout, mice)}")
 
 
 def _protocol(name: str) -> Protocol:

@@ -20,20 +20,47 @@ def declare_run(commands: Any) -> None:
     run.add_argument("--out", type=Path, help="run folder (default: runs/<scenario name>)")
     run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
     run.add_argument("--workers", type=positive, default=2, help="workers that simulate side by side")
-    run.add_argument("--engine", default="threads", help="what the workers are: serial, threads or processes")
-    run.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
+    run.add_argument("--engine", default="threads", help="what the workers are: serial, threads, processes or dask")
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="with --engine dask: a scheduler that runs already (tcp://host:8786)"
+    )
+    words = "simulate only every n-th shard from the i-th on (from 0), as one of n jobs; a run without it puts them together"
+    run.add_argument("--shard", type=_part, metavar="I/N", help=words)
+    run.add_argument("--no-weights", action="store_true", help="do not keep the weights of each trial (run.weights = false)")
+    words = "check the scenario, print it with every default and what it takes of disk, memory and time, and stop"
+    run.add_argument("--dry-run", action="store_true", help=words)
 
 
 def _run(options: argparse.Namespace) -> None:
     from twin.studies.scenario import load, to_toml
     from twin.studies.study import Options
 
-    how = Options(progress=True, workers=options.workers, engine=options.engine)
-    study = load(options.scenario, options.set)
+    if options.scheduler and options.engine != "dask":
+        raise ValueError(f"--scheduler {options.scheduler}: is of --engine dask, not of --engine {options.engine}")
+    engine = f"dask:{options.scheduler}" if options.scheduler else options.engine
+    how = Options(progress=True, workers=options.workers, engine=engine)
+    study = load(options.scenario, [*options.set, *(["run.weights=false"] if options.no_weights else [])])
+    out = options.out or Path("runs") / study.name
     if options.dry_run:
+        from twin.studies.plan import plan_lines
+
         print(to_toml(study), end="")
-        return
-    run_study(study, options.out or Path("runs") / study.name, how)
+        print(*(f"# {line}" for line in plan_lines(study, out, how)), sep="\n")
+    elif options.shard is not None:
+        from twin.studies.lock import Part
+        from twin.studies.run import run_part
+
+        print(run_part(study, out, Part(*options.shard), how))
+    else:
+        run_study(study, out, how)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Which of how many parts."""
+    number, slash, parts = text.partition("/")
+    if not (slash and number.isdecimal() and parts.isdecimal() and int(number) < int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N, part I of N, I from 0 to N - 1: 0/4, 1/4, 2/4, 3/4")
+    return int(number), int(parts)
 
 
 def run_study(study: Study, out: Path, options: Options) -> None:

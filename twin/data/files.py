@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,7 +46,7 @@ def written_whole(path: str | Path, size: int | None = None) -> Iterator[Path]:
     `size` is what the file needs, in bytes, if that is known. Raises OSError as `replace_file`.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.tmp")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # two processes may write the same file
     try:
         with said_of(path, size):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,13 @@ def written_whole(path: str | Path, size: int | None = None) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder and below; to be called when nobody writes there."""
+    for path in folder.rglob("*.tmp"):
+        if re.search(r"\.[0-9a-f]{8}\.tmp$", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -88,9 +98,45 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.3g} MB"
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+
+
 def memory_of_machine() -> int:
-    """Bytes of memory that there are."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this process may have: those of the machine, or of the container (control group) that it is in."""
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize  # a system that does not tell
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_limits_of_groups(Path("/proc/self/cgroup"), CGROUPS)])
+
+
+def _limits_of_groups(groups: Path, root: Path) -> list[int]:
+    """Limits of memory, bytes, of the control groups (version 1, 2) that a file like /proc/self/cgroup lists, and above."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return []
+    limits = []
+    for _, controllers, group in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers not in ("", "memory"):
+            continue
+        top, name = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
+        inside = top / group.lstrip("/")
+        for folder in (inside, *inside.parents):
+            if folder == top or top in folder.parents:
+                with suppress(OSError, ValueError):  # no such file, or "max"
+                    limits.append(int((folder / name).read_text()))
+    return limits
+
+
+def check_disk(path: Path, size: int, what: str) -> None:
+    """Raise DiskFull, before anything is made, if what is to be written to a folder has no room on its disk; size in bytes."""
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise DiskFull(
+            f"{path}: no space for {what}, which needs about {size / 1e9:,.3g} GB; {free / 1e9:,.3g} GB are free on its disk; "
+            f"free some, write elsewhere (--out), or leave out the weights (--no-weights)"
+        )
 
 
 def told(error: OSError) -> str:

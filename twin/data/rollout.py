@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from envs.names import shown
+
+if TYPE_CHECKING:
+    from twin.data.store.stored import StoredRollout
 
 # name: (dtype, what it holds); the same in memory and in HDF5. Real data has the first six.
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -48,8 +52,42 @@ class Sessions(NamedTuple):
     stop: np.ndarray
 
 
+class Stream(NamedTuple):
+    """A column block by block, so that all of it need never be in memory."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    blocks: Callable[[], Iterator[np.ndarray]]  # in order, from the first row each time it is called
+
+
+class OfMice:
+    """What trials in memory and trials on disk have in common."""
+
+    ids: tuple[str, ...]
+    starts: np.ndarray
+    origin: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def n_mice(self) -> int:
+        """Number of mice."""
+        return len(self.ids)
+
+    @property
+    def simulated(self) -> bool:
+        """Were these mice simulated, here or by whoever wrote the file that they are from?"""
+        return "cohort" in self.origin or bool(self.origin.get("simulated", False))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was made of the file that this was read from, beyond what it says: a sentence each."""
+        return list(self.origin.get("notes", ()))
+
+
 @dataclass(frozen=True)
-class Rollout:
+class Rollout(OfMice):
     """Trials of M mice, N in all, concatenated mouse by mouse.
 
     `weights[t]` produced `choice[t]`; the update from trial t appears in `weights[t + 1]`.
@@ -84,13 +122,22 @@ class Rollout:
         size = f"{self.n_mice} mice, {len(self.sessions.start)} sessions, {len(self)} trials"
         return f"<Rollout of {size}: {', '.join(self.columns)}>"
 
-    def __len__(self) -> int:
-        return int(self.starts[-1])
+    @classmethod
+    def open(cls, path: str | Path) -> StoredRollout:
+        """What is on disk, an HDF5 file or a folder of shards, of which trials are read when they are asked for."""
+        from twin.data.store.stored import StoredRollout
 
-    @property
-    def n_mice(self) -> int:
-        """Number of mice."""
-        return len(self.ids)
+        return StoredRollout.open(path)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rollout]) -> Rollout:
+        """The mice of all parts, one after the other.
+
+        Raises ValueError unless the parts are of one kind: columns, features, parameters and origin alike, every mouse once.
+        """
+        from twin.data.joining import concatenate
+
+        return concatenate(parts)
 
     @cached_property
     def mouse(self) -> np.ndarray:
@@ -124,16 +171,6 @@ class Rollout:
             totals["duration_s"] = self.columns["start_time"][last].astype(float) + self.columns["response_time"][last]
         return totals
 
-    @property
-    def simulated(self) -> bool:
-        """Were these mice simulated, here or by whoever wrote the file that they are from?"""
-        return "cohort" in self.origin or bool(self.origin.get("simulated", False))
-
-    @property
-    def notes(self) -> list[str]:
-        """What was made of the file that this was read from, beyond what it says: a sentence each."""
-        return list(self.origin.get("notes", ()))
-
     def choices_by_mouse(self) -> np.ndarray:
         """How many choices of each mouse count in a fit, (M,): those whose reward is known."""
         counted = (self.choice >= 0) & (self.reward >= 0)
@@ -145,8 +182,8 @@ class Rollout:
         what = "or none whose reward is known; it is left out of the fits"
         return [f"mouse {shown(self.ids[m])} made no choice in {lengths[m]} trials, {what}" for m in none]
 
-    def of_mice(self, mice: Sequence[int] | np.ndarray) -> Rollout:
-        """The trials of some mice."""
+    def select(self, mice: Sequence[int] | np.ndarray) -> Rollout:
+        """The trials of some mice, by number, in that order."""
         pick = [int(m) for m in mice]
         rows = np.concatenate([np.arange(self.starts[m], self.starts[m + 1]) for m in pick])
         sessions = np.concatenate([np.flatnonzero(self.sessions.mouse == m) for m in pick])
@@ -174,6 +211,28 @@ class Rollout:
             weights=None if self.weights is None else self.weights[rows],
             of_session={name: column[numbers] for name, column in self.of_session.items()},
         )
+
+    def without_weights(self) -> Rollout:
+        """The same, smaller."""
+        return replace(self, weights=None, features=())
+
+    def each_mouse(self) -> Iterator[Rollout]:
+        """The trials of one mouse after the other."""
+        return (self.select([m]) for m in range(self.n_mice))
+
+    def parts(self, columns: Sequence[str] | None = None) -> Iterator[Rollout]:
+        """All of it in one part, as `StoredRollout.parts` gives many."""
+        return iter([self])
+
+    def read(self, columns: Sequence[str] | None = None) -> Rollout:
+        """Itself, which is in memory already, as `StoredRollout.read` gives what is on disk."""
+        return self
+
+    def stream(self, name: str) -> Stream:
+        """A column, or `weights`, in one block."""
+        values = self.weights if name == "weights" else self.columns[name]
+        assert values is not None
+        return Stream(values.dtype, values.shape, lambda: iter([values]))
 
     def of_mouse(self, m: int) -> slice:
         """Where the trials of mouse m are."""

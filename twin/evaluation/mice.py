@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twin.data.rollout import Rollout
+from twin.evaluation.digest import Digest
 from twin.evaluation.flags import parameter_flags
 from twin.evaluation.status import Status
 
 Floats = npt.NDArray[np.float64]
 
 
-def mouse_rows(rollout: Rollout, performance: Floats, ends: Mapping[str, npt.NDArray[np.bool_]]) -> list[dict[str, Any]]:
+def mouse_rows(data: Digest, performance: Floats, ends: Mapping[str, npt.NDArray[np.bool_]]) -> list[dict[str, Any]]:
     """What each mouse did, for `mice_table` of results.json.
 
     `performance` (S,): easy performance of each session; `ends`: name -> (S,) whether a session is one of the first or last,
     of which a mouse's mean is `easy_performance_NAME`. Status and stage are those at the mouse's end, None if unknown.
     """
-    mouse = rollout.sessions.mouse
-    counts, trials = np.bincount(mouse, minlength=rollout.n_mice), np.diff(rollout.starts)
+    mouse = data.sessions.mouse
+    counts = np.bincount(mouse, minlength=data.n_mice)
     means = {f"easy_performance_{end}": _mean_by_mouse(performance, mouse, there, len(counts)) for end, there in ends.items()}
     last = np.cumsum(counts) - 1
-    status, stage = rollout.of_session.get("status"), rollout.columns.get("stage")
+    status, stage = data.of_session.get("status"), None if data.stages is None else data.stages.last
     return [
         {
-            "id": rollout.ids[m],
+            "id": data.ids[m],
             "sessions": int(counts[m]),
-            "trials": int(trials[m]),
+            "trials": int(data.trials[m]),
             **{name: float(mean[m]) if np.isfinite(mean[m]) else None for name, mean in means.items()},
             "status": None if status is None or not counts[m] else Status(int(status[last[m]])).label,
-            "stage": None if stage is None or not trials[m] else int(stage[rollout.starts[m + 1] - 1]),
+            "stage": None if stage is None or not counts[m] else int(stage[last[m]]),
         }
-        for m in range(rollout.n_mice)
+        for m in range(data.n_mice)
     ]
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.data.rollout import Rollout
+from twin.data.store import StoredRollout
+from twin.evaluation.digest import Digest, digest
 from twin.evaluation.mice import mouse_rows
 from twin.evaluation.psychometric.curve import describe_choices
 from twin.evaluation.psychometric.over_mice import curves_over_mice
-from twin.evaluation.session_summary import easy_contrast, easy_performances, summarise_rollout
+from twin.evaluation.session_summary import easy_performances
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,56 +26,56 @@ MICE_SHOWN = 20  # whose own curves are kept beside those of all
 LEAST_MICE, LEAST_SHARE = 5, 0.1  # a median of fewer mice, or of less than this share of all, is one of a few survivors
 
 
-def behavior(rollout: Rollout) -> dict[str, Any]:
+def behavior(rollout: Rollout | StoredRollout) -> dict[str, Any]:
     """What mice did, for results.json: performance and psychometric curves early and late, learning curve, stages, each mouse.
 
     Easy performance is the fraction correct on easy trials, no-gos being errors; `psychometric` is the fit of the last
     sessions, None where there is no curve to speak of (`psychometric_curves` says why). Raises ValueError for contrasts that
     are not a discrete set.
     """
-    easy = easy_contrast(rollout.contrast)
-    summary = summarise_rollout(rollout, easy)
+    data = digest(rollout)
+    summary = data.summary
     performance = easy_performances(summary)
-    position, from_end = session_in_order(rollout)
+    position, from_end = session_in_order(data)
     ends = {"first": position < FIRST_LAST, "last": from_end <= FIRST_LAST}
     curves = {end: describe_choices(summary, np.flatnonzero(there)) for end, there in ends.items()}
-    some = _mice_shown(rollout)
-    by_mouse = {end: curves_over_mice(rollout, summary, there, some) for end, there in ends.items()}
+    some = _mice_shown(data)
+    by_mouse = {end: curves_over_mice(data, there, some) for end, there in ends.items()}
     return {
-        "mice": rollout.n_mice,
-        "trials": len(rollout),
+        "mice": data.n_mice,
+        "trials": int(data.trials.sum()),
         "trials_per_session": {"mean": float(summary.n_trials.mean()), "sd": float(summary.n_trials.std())},
         **{f"easy_performance_{end}{FIRST_LAST}": _mean(performance[there]) for end, there in ends.items()},
         "psychometric": curves["last"]["fit"],
         "psychometric_curves": curves,
         "psychometric_over_mice": by_mouse,
-        "learning_curve": {"easy_contrast": easy, **learning_curve(rollout, performance)},
-        "sessions_to_stage": _sessions_to_stage(rollout, position),
-        "stage_fractions": stage_fractions(rollout),
-        "mice_table": mouse_rows(rollout, performance, {f"{end}{FIRST_LAST}": there for end, there in ends.items()}),
+        "learning_curve": {"easy_contrast": data.easy, **learning_curve(data, performance)},
+        "sessions_to_stage": _sessions_to_stage(data, position),
+        "stage_fractions": stage_fractions(data),
+        "mice_table": mouse_rows(data, performance, {f"{end}{FIRST_LAST}": there for end, there in ends.items()}),
     }
 
 
-def _mice_shown(rollout: Rollout) -> npt.NDArray[np.int64]:
+def _mice_shown(data: Digest) -> npt.NDArray[np.int64]:
     """Rows of the mice whose own curves are kept, spread evenly over all."""
-    return np.unique(np.linspace(0, rollout.n_mice - 1, MICE_SHOWN).astype(np.int64))
+    return np.unique(np.linspace(0, data.n_mice - 1, MICE_SHOWN).astype(np.int64))
 
 
-def session_in_order(rollout: Rollout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def session_in_order(data: Digest) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Position of each session in its mouse's record, from 0, and counted from the end, from 1; (S,) each."""
-    mouse = rollout.sessions.mouse
-    counts = np.bincount(mouse, minlength=rollout.n_mice)
+    mouse = data.sessions.mouse
+    counts = np.bincount(mouse, minlength=data.n_mice)
     position = np.arange(len(mouse)) - np.concatenate([[0], np.cumsum(counts)])[mouse]
     return position, counts[mouse] - position
 
 
-def learning_curve(rollout: Rollout, performance: Floats) -> dict[str, Any]:
+def learning_curve(data: Digest, performance: Floats) -> dict[str, Any]:
     """Easy performance (S,) of each session by its number: median and quartiles over the mice, how many these are, some mice.
 
     Lists are by session, from the first; None where no mouse had easy trials.
     """
-    sessions = rollout.sessions
-    table = np.full((rollout.n_mice, int(sessions.session.max(initial=0)) + 1), np.nan)
+    sessions = data.sessions
+    table = np.full((data.n_mice, int(sessions.session.max(initial=0)) + 1), np.nan)
     table[sessions.mouse, sessions.session] = performance
     known = np.isfinite(table)
     quartiles = np.full((3, table.shape[1]), np.nan)
@@ -85,39 +87,39 @@ def learning_curve(rollout: Rollout, performance: Floats) -> dict[str, Any]:
         "mice": known.sum(axis=0).tolist(),
         "median": median,
         "quartiles": [low, high],
-        "single_mice": {rollout.ids[m]: _known(table[m]) for m in _mice_shown(rollout)},
-        "least_mice": min(rollout.n_mice, max(LEAST_MICE, math.ceil(LEAST_SHARE * rollout.n_mice))),
+        "single_mice": {data.ids[m]: _known(table[m]) for m in _mice_shown(data)},
+        "least_mice": min(data.n_mice, max(LEAST_MICE, math.ceil(LEAST_SHARE * data.n_mice))),
     }
 
 
-def stage_fractions(rollout: Rollout) -> dict[str, Any]:
+def stage_fractions(data: Digest) -> dict[str, Any]:
     """By stage of the protocol, the fraction of mice in it at the end of each session, of the mice that had the session.
 
     Sessions under a protocol that followed the first are left out: its stages are others. Empty if stages are unknown.
     """
-    if "stage" not in rollout.columns:
+    if data.stages is None:
         return {}
-    s = rollout.sessions
-    first = rollout.of_session.get("protocol", np.zeros(len(s.session))) == 0
-    session, reached = s.session[first], rollout.stage[s.stop[first] - 1]
+    s = data.sessions
+    first = data.of_session.get("protocol", np.zeros(len(s.session))) == 0
+    session, reached = s.session[first], data.stages.last[first]
     length = int(s.session.max(initial=0)) + 1
     counts = {str(k): np.bincount(session[reached == k], minlength=length) for k in np.unique(reached)}
     total = np.maximum(sum(counts.values()), 1)
     return {stage: (count / total).tolist() for stage, count in counts.items()}
 
 
-def _sessions_to_stage(rollout: Rollout, position: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _sessions_to_stage(data: Digest, position: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Session (from 1) in which mice first reach each stage of the protocol."""
-    if "stage" not in rollout.columns:
+    if data.stages is None:
         return {}
-    session = position[np.cumsum(rollout.new_session) - 1] + 1
+    mouse, highest = data.sessions.mouse, data.stages.highest
     out = {}
-    for stage in range(1, int(rollout.stage.max()) + 1):
-        at = np.flatnonzero(rollout.stage >= stage)
-        mice, first = np.unique(rollout.mouse[at], return_index=True)
-        reached = session[at[first]]
+    for stage in range(1, int(highest.max()) + 1):
+        at = np.flatnonzero(highest >= stage)
+        mice, first = np.unique(mouse[at], return_index=True)
+        reached = position[at[first]] + 1
         out[str(stage)] = {
-            "fraction_reached": len(mice) / rollout.n_mice,
+            "fraction_reached": len(mice) / data.n_mice,
             "median": float(np.median(reached)),
             "sd": float(reached.std()),
         }

@@ -7,7 +7,8 @@ paper-behavior). Sessions are pooled by adding their counts, so no trial is read
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,28 @@ def summarise_rollout(rollout: Rollout, easy: float = EASY_CONTRAST) -> SessionS
         np.append(rollout.sessions.start, len(rollout)),
         easy,
     )
+
+
+def join_summaries(parts: Sequence[SessionSummary]) -> SessionSummary:
+    """The sessions of all parts, one after the other, at every level that any of them has."""
+    if len(parts) == 1:
+        return parts[0]
+    levels = np.unique(np.concatenate([part.levels for part in parts]))
+    if levels.size > MAX_LEVELS:
+        raise ValueError(f"contrast has more than {MAX_LEVELS} different values; expected a discrete set")
+    sessions = sum(len(part.n_trials) for part in parts)
+    counts = [np.zeros((sessions, 3, levels.size), np.int64) for _ in ("counts", "left", "right")]
+    first = 0
+    for part in parts:
+        rows, at = slice(first, first + len(part.n_trials)), np.searchsorted(levels, part.levels)
+        for whole, own in zip(counts, (part.counts, part.left, part.right), strict=True):
+            whole[rows][..., at] = own
+        first = rows.stop
+    each = [np.concatenate(column) for column in zip(*(part[1:4] for part in parts), strict=True)]
+    zeros = np.concatenate([np.diff(part.zero_starts) for part in parts])
+    times = np.concatenate([part.zero_times for part in parts])
+    fields: list[Any] = [levels, *each, *counts, times, np.append(0, np.cumsum(zeros))]
+    return SessionSummary(*fields)
 
 
 def easy_contrast(contrast: npt.NDArray[np.float32]) -> float:

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from envs.protocols import Protocol
 from twin.data.rollout import Rollout
+from twin.data.store import StoredRollout
 from twin.evaluation.session_summary import summarise_rollout, summarise_sessions
 from twin.evaluation.status import Status, Task, sessions_to_status, trials_to_status
 from twin.evaluation.targets import TARGETS
@@ -20,7 +21,7 @@ from twin.evaluation.training_status import UNDECIDED, WINDOW, training_status
 DECISIVE = ("contrast", "choice", "reward", "response_time", "probability_left")
 
 
-def mice_offsets(rollout: Rollout) -> np.ndarray:
+def mice_offsets(rollout: Rollout | StoredRollout) -> np.ndarray:
     """First session of each mouse, and the number of all sessions, (M + 1,)."""
     return np.searchsorted(rollout.sessions.mouse, np.arange(rollout.n_mice + 1))
 
@@ -95,7 +96,7 @@ def with_status_after(rollout: Rollout, before: Rollout) -> Rollout:
     return replace(rollout, of_session=dict(rollout.of_session) | {"status": status[place >= days]})
 
 
-def times_to_status(rollout: Rollout) -> dict[str, Any]:
+def times_to_status(rollout: Rollout | StoredRollout) -> dict[str, Any]:
     """`sessions_to_status` and `trials_to_status` for results.json: of each status that some mouse reached.
 
     Median, mean, standard deviation and 95 % interval of the mean (Student's t) are of the mice that reached it, as

@@ -189,21 +189,28 @@ def check_ids(ids: Sequence[str]) -> None:
 
 
 def fit(
-    trials: Trials, model: str, *, initial_weights: np.ndarray | None = None, progress: bool = False, **settings: Any
+    trials: Trials,
+    model: str,
+    *,
+    initial_weights: np.ndarray | None = None,
+    progress: bool = False,
+    checkpoints: Path | None = None,
+    **settings: Any,
 ) -> Fit:
     """Fit a registered model to trials; `settings` are those of `find_settings(model)`.
 
-    `initial_weights` (M, K) are used by neural models with initial = "known". Raises ValueError for an unknown model or
-    setting, a mouse that is there twice, or features that are not finite, naming the mouse.
+    `initial_weights` (M, K) are used by neural models with initial = "known". In the folder `checkpoints` the training of a
+    network is kept every minute, and goes on from there. Raises ValueError for an unknown model or setting, a mouse that is
+    there twice, or features that are not finite, naming the mouse.
     """
-    fitted = fitter(model, **settings)
+    fitted = fitter(model, checkpoints=checkpoints, **settings)
     check_ids(trials.ids)
     for m in np.flatnonzero(~np.isfinite(trials.x).all(axis=(1, 2))):
         raise ValueError(f"mouse {trials.ids[m]!r}: its features hold NaN or infinite values")
     return fitted(trials, initial_weights, progress)
 
 
-def fitter(model: str, **settings: Any) -> Callable[[Trials, np.ndarray | None, bool], Fit]:
+def fitter(model: str, *, checkpoints: Path | None = None, **settings: Any) -> Callable[[Trials, np.ndarray | None, bool], Fit]:
     """What fits a model to (trials, known initial weights or None, progress), with all that it needs loaded.
 
     Raises ValueError for an unknown model or setting.
@@ -212,16 +219,21 @@ def fitter(model: str, **settings: Any) -> Callable[[Trials, np.ndarray | None, 
     if isinstance(chosen, NeuralFitSettings):
         import twin.inference.neural.fit  # noqa: F401  torch, once before jobs on threads need it
 
-        return partial(_fit_neural, model, chosen)
+        return partial(_fit_neural, model, chosen, checkpoints)
     return partial(_fit_closed_form, model, chosen.model_dump())
 
 
 def _fit_neural(
-    model: str, settings: NeuralFitSettings, trials: Trials, initial_weights: np.ndarray | None, progress: bool
+    model: str,
+    settings: NeuralFitSettings,
+    checkpoints: Path | None,
+    trials: Trials,
+    initial_weights: np.ndarray | None,
+    progress: bool,
 ) -> Fit:
     from twin.inference.neural.fit import fit_neural
 
-    done = fit_neural(model, trials, settings, initial_weights, progress)
+    done = fit_neural(model, trials, settings, initial_weights, progress, checkpoints)
     return replace(done, data_hash=trials.content_hash())
 
 

@@ -6,7 +6,6 @@ columns. `recorded_step` is `step` on trials that have already happened.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,20 +21,23 @@ from envs.draws import CHOICE, TRIAL_NOISE, uniform
 from envs.records import Record
 from envs.task.session import next_session, session_over, sessions_done
 from envs.task.trial import draw, score
+from twin.data.files import memory_of_machine
 from twin.data.rollout import COLUMNS
 
 
 def check_room(asked: str, mice: int, trials: int, features: int) -> None:
     """Raise ValueError, saying what was asked, if so many trials of each of so many mice take more memory than there is."""
-    if not hasattr(os, "sysconf"):
-        return  # a system that does not tell
-    row = sum(np.dtype(kind).itemsize for kind, _ in COLUMNS.values()) + np.dtype(np.float32).itemsize * features
-    needed, there = mice * trials * row / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    needed, there = mice * trials * bytes_per_trial(features) / 2**30, memory_of_machine() / 2**30
     if needed > there:
         raise ValueError(
-            f"{asked} of {mice} mice: that takes about {needed:,.0f} GiB of memory or more, this machine has {there:.0f}; "
+            f"{asked} of {mice} mice: that takes about {needed:,.0f} GiB of memory or more, of {there:,.3g} there are; "
             f"ask for fewer trials, sessions or mice"
         )
+
+
+def bytes_per_trial(features: int) -> int:
+    """Bytes of memory of a trial, with the weights of so many features."""
+    return sum(np.dtype(kind).itemsize for kind, _ in COLUMNS.values()) + np.dtype(np.float32).itemsize * features
 
 
 class Columns(NamedTuple):

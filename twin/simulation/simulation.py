@@ -38,12 +38,13 @@ def simulate(
     sessions: int | None = None,
     seed: int = 1,
     start: CohortState | None = None,
+    mice: range | None = None,
     driver: Driver = "auto",
     engine: Engine = "threads",
     workers: int = 2,
     progress: bool = False,
 ) -> Rollout:
-    """Run every mouse of a cohort, or those of the state `start`, for a number of trials or of sessions.
+    """Run every mouse of a cohort, some of them (`mice`), or those of the state `start`, for a number of trials or of sessions.
 
     A session that the mice of `start` are in the middle of is the first. The result depends on cohort, protocol, seed (or
     `start`) and length alone: not on the driver, the engine or the number of workers. Raises ValueError if not exactly one
@@ -54,13 +55,17 @@ def simulate(
         raise ValueError(f"trials = {trials}, sessions = {sessions}: give exactly one of them")
     what, given = ("sessions", sessions) if trials is None else ("trials", trials)
     length = whole(what, given, 1)
-    check_room(f"{what} = {length}", cohort.mice if start is None else start.mice, length, len(cohort.features))
-    simulation = Simulation(cohort, protocol, seed, state=start, driver=driver, engine=engine, workers=workers)
+    check_room(f"{what} = {length}", _number_of_mice(cohort, start, mice), length, len(cohort.features))
+    simulation = Simulation(cohort, protocol, seed, mice=mice, state=start, driver=driver, engine=engine, workers=workers)
     if trials is not None:
         simulation.train_trials(length, progress)
     else:
         simulation.train(simulation.sessions + length, progress)
     return simulation.rollout()
+
+
+def _number_of_mice(cohort: Cohort, start: CohortState | None, mice: range | None) -> int:
+    return start.mice if start is not None else cohort.mice if mice is None else len(mice)
 
 
 class Simulation:

@@ -223,7 +223,7 @@ class BaselinesStudy(Study):
         cohort = self.variants[name]
         of_mice = CohortStudy(name=name, seed=self.seed, cohort=cohort, protocol=self.protocol, run=self.run)
         inside = RunFolder(folder.path / "variants" / name, to_toml(of_mice))
-        rollout = of_mice.rollout(inside, options)
+        rollout = of_mice.rollout(inside, options).read()
         every = Trials.from_rollout(rollout)
         models, notes = {}, []
         for model in self.inference.models:

@@ -2,9 +2,11 @@
 
 scenario.toml   the study, every default written out
 rollouts.h5     the simulated trials (cohort, recovery), bound to the content of the fit that their mice come from
+rollouts/       the same of a large cohort, in shards
 designs/*.npz   what is kept of the sessions of each design (designs), bound likewise: evaluation.designs.DesignSessions
 variants/NAME/  the run folder of one variant of the mice, with the fits to them (baselines)
 fits/<model>/   one fitted model each: card.json, model.safetensors of a network, held_out.json of a cross-validation
+.lock           who works in the folder
 results.json    the numbers; figures/*.png and report.html show them; log.txt tells what was done when
 """
 

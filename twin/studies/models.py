@@ -33,6 +33,7 @@ class _Kept(NamedTuple):
     data_hash: str
     first_weights: np.ndarray | None  # (M, K), which only simulated mice tell
     progress: bool
+    folder: Path  # of the run
 
     def make(self, name: str) -> tuple[Fit, float]:
         """Fit the model of this name; with the seconds that took."""
@@ -41,7 +42,8 @@ class _Kept(NamedTuple):
         started = time.perf_counter()
         settings = self.inference.settings(name)
         model = self.inference.model(name)
-        done = fit(self.trials, model, initial_weights=self.first_weights, progress=self.progress, **settings)
+        how: dict[str, Any] = {"progress": self.progress, "checkpoints": self.folder / "fits" / name}
+        done = fit(self.trials, model, initial_weights=self.first_weights, **how, **settings)
         return done, time.perf_counter() - started
 
     def read(self, name: str, card: Path) -> tuple[Fit, float]:
@@ -59,6 +61,8 @@ class _Kept(NamedTuple):
         """Keep a fit in its folder."""
         about = {"seconds": done[1], "trials": int(self.trials.mask.sum()), "versions": versions()}
         done[0].save(card.parent, about | {"asked": self.inference.asked(name)})
+        for checkpoint in card.parent.glob("checkpoint-*"):
+            checkpoint.unlink(missing_ok=True)
 
 
 def fit_models(
@@ -73,7 +77,7 @@ def fit_models(
         raise ValueError(
             f"none of {len(trials.ids)} mice makes a choice in {int(trials.lengths.sum())} trials; models are fitted to choices"
         )
-    keep = _Kept(inference, trials, trials.content_hash(), known, options.progress)
+    keep = _Kept(inference, trials, trials.content_hash(), known, options.progress, folder.path)
     fits, notes = {}, []
     for name in inference.models:
         card = f"fits/{name}/card.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from twin.cohort import Cohort
 from twin.data.controls import SHUFFLED, shuffle_rewards
@@ -149,9 +149,15 @@ class RecoveryStudy(CohortStudy):
     inference: Inference
     shuffle_rewards: bool = Field(False, description="a control: fit to rewards shuffled over the trials of each mouse")
 
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if not self.run.weights:
+            raise ValueError("run.weights = false: true weights are what fits are compared with; leave it out")
+        return self
+
     def carry_out(self, folder: RunFolder, options: Options) -> Done:
         """Simulate, fit every model, and compare it with the truth."""
-        rollout = self.rollout(folder, options)
+        rollout = self.rollout(folder, options).read()
         record = shuffle_rewards(rollout, self.seed) if self.shuffle_rewards else rollout
         trials = Trials.from_rollout(record, self.inference.features)
         fits, failed = fit_models(self.inference, trials, folder, options, _first_weights(rollout, trials))

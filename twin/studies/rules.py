@@ -93,7 +93,7 @@ class ReadModel(Record):
 def with_simulated(model: Mapping[str, Any], fit: Fit, rollout: Rollout, seed: int) -> dict[str, Any]:
     """The table of a fitted model, with what its simulated mice do under the stimuli of a record, and the warning of it."""
     rows = [m for m, mouse in enumerate(rollout.ids) if mouse in fit.ids]
-    check = predictive_check(fit, rollout if len(rows) == rollout.n_mice else rollout.of_mice(rows), seed)
+    check = predictive_check(fit, rollout if len(rows) == rollout.n_mice else rollout.select(rows), seed)
     far = largest_difference(check)
     return {**model, "simulated": check, "warnings": {**model["warnings"], **({"simulated-mice": far} if far else {})}}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from twin.data.files import said_of
+from twin.data.files import remove_partial, said_of
+from twin.studies.cohort import CohortStudy
 from twin.studies.folder import RunFolder
+from twin.studies.lock import Part, locked
 from twin.studies.results import Results
 from twin.studies.scenario import load, to_toml
 from twin.studies.study import Options, Study
@@ -27,12 +29,29 @@ def run(study: Study, out: str | Path, options: Options = DEFAULTS) -> Results:
         except ValueError:  # of another version, perhaps
             return False
 
-    folder = RunFolder(out, to_toml(study), continues)
-    done = study.carry_out(folder, options)
-    folder.write("results.json", json.dumps(done.results.table(), indent=1))
-    for name, text in done.results.files().items():
-        folder.write(name, text)
-    with said_of(folder.path / "report.html"):
-        done.page()
-    folder.log(f"done in {folder.seconds:.1f} s")
-    return done.results
+    with locked(Path(out)):
+        folder = RunFolder(out, to_toml(study), continues)
+        remove_partial(folder.path)
+        done = study.carry_out(folder, options)
+        folder.write("results.json", json.dumps(done.results.table(), indent=1))
+        for name, text in done.results.files().items():
+            folder.write(name, text)
+        with said_of(folder.path / "report.html"):
+            done.page()
+        folder.log(f"done in {folder.seconds:.1f} s")
+        return done.results
+
+
+def run_part(study: Study, out: str | Path, part: Part, options: Options = DEFAULTS) -> str:
+    """Simulate one part of a cohort's shards, of which others may be simulated elsewhere at the same time; what was done.
+
+    `run` in the same folder goes on once all parts are there. Raises ValueError for a study that has no shards.
+    """
+    if not isinstance(study, CohortStudy):
+        raise ValueError(
+            f"--shard {part}: a study of kind {study.kind!r} has no shards; expected one of kind 'cohort' or 'recovery'"
+        )
+    with locked(Path(out), part):
+        shards = study.shards(RunFolder(out, to_toml(study)))
+        shards.make(options, part)
+    return f"{len(shards.mice[part.number :: part.of])} of {len(shards.mice)} shards are there; the run goes on without --shard"

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from envs.names import suggest
 from twin.data.store import versions
-from twin.engine import ENGINES, Engine
+from twin.engine import Engine, check_engine
 from twin.studies.folder import RunFolder
 from twin.studies.results import Results
 from twin.studies.table import LONGEST_NAME, NAME, Inference, Table
@@ -26,8 +25,7 @@ class Options:
     engine: Engine = "threads"  # what the workers are
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise ValueError(suggest("engine", self.engine, ENGINES))
+        check_engine(self.engine, self.workers)
 
 
 class Done(NamedTuple):

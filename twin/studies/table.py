@@ -71,6 +71,10 @@ class RunLength(Table):
     until: str | None = Field(None, description="training status at which a mouse stops, or goes on with `then`")
     horizon: int | None = Field(None, ge=1, description="with until: sessions, at most")
     then: tuple[Annotated[NextProtocol, BeforeValidator(_next_protocol)], ...] = Field((), description="protocols that follow")
+    weights: bool = Field(True, description="keep the weights of every trial; a third of a file, needed to compare fits with")
+    mice_per_shard: int | None = Field(
+        None, ge=1, description="mice simulated and kept together; default: about a million trials"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -181,7 +181,7 @@ class TwinStudy(Study):
 def _others(rollout: Rollout, mouse: RecordedMouse) -> Rollout | None:
     """The other mice of a record that made choices; None without any."""
     rows = [m for m, name in enumerate(rollout.ids) if name != mouse.name and (rollout.choice[rollout.of_mouse(m)] >= 0).any()]
-    return rollout.of_mice(rows) if rows else None
+    return rollout.select(rows) if rows else None
 
 
 def _about(mouse: RecordedMouse, rollout: Rollout, model: TwinModel, protocol: Protocol) -> dict[str, Any]:

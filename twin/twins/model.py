@@ -112,7 +112,7 @@ def fit_others(rollout: Rollout, mouse: str, model: TwinModel) -> RuleFit | None
     if not model.estimated or not rows:
         return None
     cohort = model.cohort
-    found = fit(Trials.from_rollout(rollout.of_mice(rows), cohort.features), cohort.rule, noise=True, population=True)
+    found = fit(Trials.from_rollout(rollout.select(rows), cohort.features), cohort.rule, noise=True, population=True)
     assert isinstance(found, RuleFit)
     return found
 

@@ -55,7 +55,7 @@ def recorded_mouse(
     `protocol` is the one that it should be in: refused if the record says otherwise, unless it is `told` that it was.
     Raises ValueError for a mouse that is not there, and for a record that agrees with no known protocol.
     """
-    one = rollout.of_mice([_row(rollout, mouse)])
+    one = rollout.select([_row(rollout, mouse)])
     if not len(one):
         raise ValueError(f"mouse {one.ids[0]!r} has no trials; there is nothing to go on from")
     if protocol is not None and told:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twin.cli import main
-from twin.data.files import DiskFull, replace_file, said_of, told, written_whole
+from twin.data.files import DiskFull, _limits_of_groups, remove_partial, replace_file, said_of, told, written_whole
 
 
 def full(path: Path, content: bytes) -> None:
@@ -77,3 +77,28 @@ def test_command_line_says_it_in_one_sentence(error, status, monkeypatch, capsys
     assert main(["info", "a"]) == status
     said = capsys.readouterr().err
     assert said.startswith("twin: a: ") and said.count("\n") == 1 and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("listed", "files", "limits"),
+    [
+        ("0::/a/b", {"a/b/memory.max": "max", "a/memory.max": "5000"}, [5000]),
+        ("0::/", {"memory.max": "7000"}, [7000]),
+        ("3:memory:/a\n1:cpu:/b", {"memory/a/memory.limit_in_bytes": "300", "b/memory.max": "1"}, [300]),
+        ("nothing of the kind", {}, []),
+    ],
+)
+def test_limits_of_containers_are_those_of_all_groups_above(listed, files, limits, tmp_path):
+    (tmp_path / "cgroup").write_text(listed)
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(text)
+    assert _limits_of_groups(tmp_path / "cgroup", tmp_path / "fs") == limits
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / "a.tmp", tmp_path / "b.h5", tmp_path / "c.0123.tmp"]
+    for path in [*kept, tmp_path / "b.h5.0123abcd.tmp"]:
+        path.write_text("")
+    remove_partial(tmp_path)
+    assert sorted(tmp_path.iterdir()) == kept

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rollouts import rollout
 
+from twin.evaluation.digest import digest
 from twin.evaluation.performance import MICE_SHOWN, behavior, session_in_order
 
 
@@ -69,7 +70,7 @@ def test_sessions_to_stage():
 
 
 def test_first_and_last_sessions_overlap_in_short_records():
-    position, from_end = session_in_order(rollout(mice=2, sessions=4, trials=1))
+    position, from_end = session_in_order(digest(rollout(mice=2, sessions=4, trials=1)))
     assert position.tolist() == [0, 1, 2, 3, 0, 1, 2]
     assert from_end.tolist() == [4, 3, 2, 1, 3, 2, 1]
     curves = behavior(rollout(mice=2, sessions=2))["psychometric_curves"]

@@ -35,7 +35,7 @@ COHORT = Cohort(mice=2)
         ({"trials": None, "sessions": 1.5}, "sessions = 1.5: expected a whole number"),
         (
             {"trials": 10**12},
-            r"trials = 1000000000000 of 2 mice: .* about 7\d,\d{3} GiB of memory or more, .* has \d+",
+            r"trials = 1000000000000 of 2 mice: .* about 7\d,\d{3} GiB of memory or more, of [\d.]+ there are",
         ),
         ({"trials": None, "sessions": 10**15}, "sessions = 1000000000000000 of 2 mice: that takes about"),
         ({"protocol": 3}, "protocol = 3: expected a Protocol, the name of one, or a table"),

@@ -30,7 +30,7 @@ def test_it_is_that_of_the_same_mice_simulated(small):
 
 
 def test_sessions_in_blocks_are_of_the_biased_task(small):
-    mice = small[1].of_mice([0])
+    mice = small[1].select([0])
     blocks = replace(
         mice, columns=dict(mice.columns) | {"probability_left": np.full(len(mice), 0.8, np.float32)}, of_session={}, origin={}
     )

@@ -87,10 +87,10 @@ def test_another_protocol_keeps_the_rig_only_where_contrasts_are_the_same():
 def test_a_population_is_found_with_the_other_mice(whole):
     model = TwinModel(population="estimated", rule="reinforce-baseline", features=("stimulus", "bias"))
     assert fit_others(whole, "mouse-0000", TwinModel()) is None
-    assert fit_others(whole.of_mice([0]), "mouse-0000", model) is None
+    assert fit_others(whole.select([0]), "mouse-0000", model) is None
     first = whole.of_sessions(np.array([0, ALL]))
     others = fit_others(first, "mouse-0000", model)
     assert others.ids == ("mouse-0001",)
-    one = fit_twins(Trials.from_rollout(first.of_mice([0]), model.features), model, others)
+    one = fit_twins(Trials.from_rollout(first.select([0]), model.features), model, others)
     assert one.ids == ("mouse-0000",)
     assert np.array_equal(one.draws.new_mice, others.draws.new_mice)

@@ -60,7 +60,7 @@ def test_what_is_said_of_wrong_mice_and_protocols(rollout):
 
 
 def test_a_record_of_no_known_protocol_is_refused(rollout):
-    shuffled = as_recorded(rollout.of_mice([0]))
+    shuffled = as_recorded(rollout.select([0]))
     columns = dict(shuffled.columns) | {"contrast": np.random.default_rng(0).permutation(shuffled.contrast) * 0.4}
     with pytest.raises(ValueError, match="and less with every other known protocol; say which one it was in"):
         recorded_mouse(Rollout(columns, shuffled.starts, shuffled.ids))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from twin.data.formats import Format
 from twin.data.rollout import Rollout
-from twin.data.store import describe, is_rollout, read_rollout, verify, write_rollout
+from twin.data.store import StoredRollout, describe, is_rollout, verify, write_rollout
+from twin.data.store.manifest import is_sharded
 from twin.data.tables.names import Asked
 
 
@@ -21,14 +22,14 @@ def is_ours(path: Path) -> bool:
 
 def detect(path: Path) -> bool:
     """Is it a file of the store?"""
-    return path.is_file() and is_rollout(path)
+    return is_sharded(path) or (path.is_file() and is_rollout(path))
 
 
 def read(path: Path, asked: Asked) -> Rollout:
     """All of a rollout, whose columns need no names."""
     if asked != Asked():
         raise ValueError(f"{path}: an HDF5 rollout says itself what its columns are; leave out --columns and --choice-left")
-    return read_rollout(path)
+    return StoredRollout.open(path).read()
 
 
 FORMAT = Format(

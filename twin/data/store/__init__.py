@@ -10,12 +10,18 @@
 The content hash is that of all of these that are read back (`content_hash`); names and notes also have the checksum of the
 header that they are in, since texts are of fixed length.
 
-Chunks of 64 Ki rows, gzip 1 + shuffle + fletcher32: readable anywhere without plugins, by HDF5 of 1.8 or later. A file is
-written whole (`twin.data.files`), and what is read was compared with the schema (`twin.data.store.schema`).
+Chunks of 64 Ki rows, fletcher32, and gzip 1 + shuffle where that makes a column much smaller: readable anywhere without
+plugins, by HDF5 of 1.8 or later. A file is written whole (`twin.data.files`), and what is read was compared with the schema
+(`twin.data.store.schema`).
+
+A rollout that is not to be one file is a folder of such files and a manifest (`twin.data.store.manifest`). `StoredRollout`
+reads either without having all of it in memory, and `write_rollout` makes one file of it.
 """
 
 from twin.data.content import content_hash
-from twin.data.store.reading import describe, is_rollout, read_rollout, verify
+from twin.data.store.reading import is_rollout, read_rollout
+from twin.data.store.stored import StoredRollout
+from twin.data.store.verifying import describe, verify
 from twin.data.store.writing import versions, write_rollout
 
-__all__ = ["content_hash", "describe", "is_rollout", "read_rollout", "verify", "versions", "write_rollout"]
+__all__ = ["StoredRollout", "content_hash", "describe", "is_rollout", "read_rollout", "verify", "versions", "write_rollout"]

@@ -12,23 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from twin.data.rollout import Rollout
+from twin.evaluation.digest import Digest
 from twin.evaluation.psychometric.curve import judged_fit
-from twin.evaluation.session_summary import ALL_TRIALS, SessionSummary
+from twin.evaluation.session_summary import ALL_TRIALS
 
 Floats = npt.NDArray[np.float64]
 
 
-def curves_over_mice(
-    rollout: Rollout, summary: SessionSummary, there: npt.NDArray[np.bool_], some: npt.NDArray[np.int64]
-) -> dict[str, Any]:
+def curves_over_mice(data: Digest, there: npt.NDArray[np.bool_], some: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Curves of the mice in some sessions, `there` (S,), for results.json; of the mice `some` (rows) their own fractions too.
 
     Mean and 95 % interval (Student's t over mice) are of the mice that chose at a contrast; None with fewer than two.
     """
-    n, right = _counts(rollout, summary, there)
+    n, right = _counts(data, there)
     seen = n.sum(axis=0) > 0
-    levels, n, right = summary.levels[seen], n[:, seen], right[:, seen]
+    levels, n, right = data.summary.levels[seen], n[:, seen], right[:, seen]
     p = np.where(n > 0, right / np.maximum(n, 1), np.nan)
     low, high = _interval(p)
     return {
@@ -36,18 +34,16 @@ def curves_over_mice(
         "mice": (n > 0).sum(axis=0).tolist(),
         "mean": np.nanmean(p, axis=0).tolist() if p.size else [],
         "ci95": [_known(low), _known(high)],
-        "single_mice": {rollout.ids[m]: _known(p[m]) for m in some},
-        "stages": _stages(rollout, there),
+        "single_mice": {data.ids[m]: _known(p[m]) for m in some},
+        "stages": _stages(data, there),
         **_determined(levels, n, p),
     }
 
 
-def _counts(
-    rollout: Rollout, summary: SessionSummary, there: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _counts(data: Digest, there: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Choices and right choices of each mouse at each level, (M, L)."""
-    mouse = rollout.sessions.mouse[there]
-    right = np.zeros((rollout.n_mice, summary.levels.size), np.int64)
+    summary, mouse = data.summary, data.sessions.mouse[there]
+    right = np.zeros((data.n_mice, summary.levels.size), np.int64)
     left = np.zeros_like(right)
     np.add.at(right, mouse, summary.right[there, ALL_TRIALS])
     np.add.at(left, mouse, summary.left[there, ALL_TRIALS])
@@ -84,13 +80,13 @@ def _quartiles(values: list[float]) -> dict[str, float] | None:
     return {"median": float(median), "lower": float(low), "upper": float(high)}
 
 
-def _stages(rollout: Rollout, there: npt.NDArray[np.bool_]) -> dict[str, int]:
+def _stages(data: Digest, there: npt.NDArray[np.bool_]) -> dict[str, int]:
     """How many mice end the last of these sessions in each stage of their protocol; empty where stages are unknown."""
-    if "stage" not in rollout.columns:
+    if data.stages is None:
         return {}
     sessions = np.flatnonzero(there)
-    last = sessions[np.append(np.diff(rollout.sessions.mouse[sessions]) > 0, True)] if len(sessions) else sessions
-    stages, mice = np.unique(rollout.stage[rollout.sessions.stop[last] - 1], return_counts=True)
+    last = sessions[np.append(np.diff(data.sessions.mouse[sessions]) > 0, True)] if len(sessions) else sessions
+    stages, mice = np.unique(data.stages.last[last], return_counts=True)
     return {str(stage): int(count) for stage, count in zip(stages, mice, strict=True)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,11 @@ from agents.neural.ensemble import Ensemble
 from agents.neural.registry import NEURAL_RULES
 from agents.neural.rule import NeuralRule
 from agents.rules import RULES
+from twin.data.content import hash_content
 from twin.data.trials import Trials
 from twin.engine import map_jobs
 from twin.inference.closed_form.fit import fit_rule
+from twin.inference.neural.checkpoint import Checkpoint
 from twin.inference.neural.individuals import Individuals
 from twin.inference.neural.neural_fit import NeuralFit
 from twin.inference.neural.trainer import History, Trainer
@@ -25,6 +28,7 @@ from twin.inference.noise.extended_kalman import ROUNDS, train_noisy
 from twin.inference.noise.levels import Noise
 from twin.inference.settings import NeuralFitSettings
 
+CHECKPOINT = "checkpoint"  # how the files of checkpoints begin
 FIRST_TRIALS = 100  # trials from which initial weights are estimated by a GLM, as in Liu, Geadah & Pillow 2025
 
 
@@ -44,11 +48,17 @@ class Trained(NamedTuple):
 
 
 def fit_neural(
-    name: str, trials: Trials, settings: NeuralFitSettings, known: np.ndarray | None = None, progress: bool = False
+    name: str,
+    trials: Trials,
+    settings: NeuralFitSettings,
+    known: np.ndarray | None = None,
+    progress: bool = False,
+    checkpoints: Path | None = None,
 ) -> NeuralFit:
     """Train `settings.members` rules, each the best of `settings.restarts`, and join them into one.
 
-    `known` (M, K) are used with initial = "known". Member i trains with seed + i; its restarts differ in their first network.
+    `known` (M, K) are used with initial = "known". A training of more than a minute is kept in `checkpoints`, a folder, and
+    goes on from there when it was interrupted. Member i trains with seed + i; its restarts differ in their first network.
     """
     _check_individual(name, len(trials.ids), settings)
     first = _initial_weights(trials, settings, known)
@@ -61,7 +71,10 @@ def fit_neural(
             bar.set_postfix_str(f"log-likelihood per trial {-train:.4f}, held out {-held_out:.4f}")
             bar.update()
 
-        job = partial(train_one, name, trials, settings, first, show)
+        checkpoint = (
+            None if checkpoints is None else Checkpoint(checkpoints / CHECKPOINT, _bound(name, trials, settings, first))
+        )
+        job = partial(train_one, name, trials, settings, first, show, checkpoint)
         done = map_jobs(job, jobs, workers=torch.get_num_threads())  # on threads, which share the bar
     each = [done[i : i + settings.restarts] for i in range(0, len(done), settings.restarts)]
     return join(name, [min(restarts, key=lambda t: t.score) for restarts in each], trials, settings)
@@ -96,17 +109,26 @@ def train_one(
     settings: NeuralFitSettings,
     first: np.ndarray | None,
     show: Callable[[float, float], None],
+    checkpoint: Checkpoint | None,
     job: tuple[int, int],
 ) -> Trained:
     """Train the network of one (member, restart), from initial weights `first` (M, K) or with those fitted too."""
     member, restart = job
+    checkpoint = checkpoint and checkpoint.of(f"{member}-{restart}")
     own = settings.model_copy(update={"seed": settings.seed + member})
     rule = build(name, trials.features, own, seed=own.seed + restart * settings.members)
     if own.noise:
-        return Trained(rule, *train_noisy(rule, trials, own, first, show))
-    trainer = Trainer(rule, trials, own, first)
+        return Trained(rule, *train_noisy(rule, trials, own, first, show, checkpoint))
+    trainer = Trainer(rule, trials, own, first, checkpoint=checkpoint)
     history = trainer.run(show)
     return Trained(rule, trainer.weights.detach().numpy().astype(float), None, history, trainer.individuals)
+
+
+def _bound(name: str, trials: Trials, settings: NeuralFitSettings, first: np.ndarray | None) -> str:
+    """A hash of all that decides the trainings of a fit."""
+    weights = np.zeros(0) if first is None else np.asarray(first, float)
+    asked = f"{name} {settings.model_dump_json()} torch {torch.__version__}"
+    return hash_content({"trials": trials.content_hash(), "asked": asked, "first": weights})
 
 
 def build(name: str, features: Sequence[str], settings: NeuralFitSettings, seed: int) -> NeuralRule:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from agents.neural.rule import NeuralRule
 from twin.data.trials import Trials
+from twin.inference.neural.checkpoint import Best, Checkpoint, restore, state_of
 from twin.inference.neural.individuals import Individuals, anywhere, log_chosen, settle
 from twin.inference.neural.unroll import Batch, find_strategy, unroll
 from twin.inference.neural.warm_start import center, warm_start
@@ -53,8 +54,8 @@ class Trainer:
     """Fits a model to the trials that count.
 
     `initial_weights` (M, K) are known; without them each mouse's are fitted too, from `start` (M, K), or else from zero. It
-    trains on the device of the settings; model and weights are on the CPU again after `run`. Raises ValueError if torch has
-    no such device, or the model not the strategy there.
+    trains on the device of the settings; model and weights are on the CPU again after `run`. It goes on from a `checkpoint`,
+    and keeps it. Raises ValueError if torch has no such device, or the model not the strategy there.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class Trainer:
         settings: TrainSettings,
         initial_weights: np.ndarray | None = None,
         start: np.ndarray | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.model = model
+        self.checkpoint = checkpoint
         self.settings = settings
         self.history = History()
         device = find_device(settings.device)
@@ -94,11 +97,11 @@ class Trainer:
 
         Raises DivergedError, with the last good parameters in the model.
         """
-        self._warm_start()
-        self._score()
-        best = self._snapshot()
+        best = self._begin()
         try:
-            for epoch in range(self.settings.passes(len(self.trained_on))):
+            for epoch in range(len(self.history.train) - 1, self.settings.passes(len(self.trained_on))):
+                if epoch - self.history.best >= self.settings.waits(len(self.trained_on)):
+                    break
                 for mice in self._minibatches(epoch):
                     self._step(mice)
                 if self._mice_are_due(epoch + 1):
@@ -107,14 +110,23 @@ class Trainer:
                 if self.history.held_out[-1] < self.history.held_out[self.history.best]:
                     self.history.best, best = epoch + 1, self._snapshot()
                 epoch_done(self.history.train[-1], self.history.held_out[-1])
-                if epoch + 1 - self.history.best >= self.settings.waits(len(self.trained_on)):
-                    break
+                if self.checkpoint is not None and self.checkpoint.is_due:
+                    self.checkpoint.save(*state_of(self, best))
         finally:
-            self.model.load_state_dict(best[0])
+            self.model.load_state_dict(best.model)
             self.model.cpu()
-            self.weights.data, self.individuals = best[1].cpu(), best[2]
+            self.weights.data, self.individuals = best.weights.cpu(), best.individuals
         self._find_mice(LAST_ROUNDS)
         return self.history
+
+    def _begin(self) -> Best:
+        """Go on from the checkpoint, if there is one of this training, or begin it; what is best so far."""
+        kept = None if self.checkpoint is None else self.checkpoint.load()
+        if kept is not None:
+            return restore(self, *kept)
+        self._warm_start()
+        self._score()
+        return self._snapshot()
 
     def _warm_start(self) -> None:
         """Begin at the base rule, and where mice have something of their own, in turn at that and the base rule."""
@@ -199,8 +211,8 @@ class Trainer:
         mixed = torch.logsumexp(held_out, dim=0) - math.log(len(each))
         self.history.held_out.append(-float(mixed.sum() / self.held_out.sum()))
 
-    def _snapshot(self) -> tuple[dict[str, Tensor], Tensor, Individuals | None]:
-        return copy.deepcopy(self.model.state_dict()), self.weights.detach().clone(), self.individuals
+    def _snapshot(self) -> Best:
+        return Best(copy.deepcopy(self.model.state_dict()), self.weights.detach().clone(), self.individuals)
 
     def _minibatches(self, epoch: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)

@@ -32,6 +32,7 @@ from agents.neural.models.dnnglm import DNNRule
 from agents.neural.rule import NeuralRule, NeuralState, policy
 from agents.neural.settings import NetworkSettings
 from twin.data.trials import Trials
+from twin.inference.neural.checkpoint import Checkpoint
 from twin.inference.neural.individuals import Individuals
 from twin.inference.neural.trainer import History, Trainer
 from twin.inference.noise.laplace_smoother import ObservedChoices, smooth
@@ -110,26 +111,29 @@ def train_noisy(
     settings: TrainSettings,
     known: np.ndarray | None,
     epoch_done: Callable[[float, float], None] = lambda train, held_out: None,
+    checkpoint: Checkpoint | None = None,
 ) -> NoisyTraining:
     """Train a rule and fit the noise of the weights, from known initial weights (M, K), or with those fitted too.
 
-    Unknown initial weights begin as those of a training without noise. Raises DivergedError as the trainer does.
+    Unknown initial weights begin as those of a training without noise. Each training has a `checkpoint` of its own. Raises
+    DivergedError as the trainer does.
     """
     untrained = copy.deepcopy(rule.state_dict())
     weights, own, individuals = known, None, None
     if weights is None:
-        trainer = Trainer(rule, trials, settings)
+        trainer = Trainer(rule, trials, settings, checkpoint=checkpoint and checkpoint.of("before"))
         trainer.run(epoch_done)
         weights = trainer.weights.detach().numpy().astype(float)
         rule.load_state_dict(untrained)
     k = len(trials.features)
     noise = Noise(*(np.full(k, sd) for sd in START))
     trained = without_learning(rule)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         tracked = track(trained, trials, weights, noise, own)
         noise = fit_noise(chains(trials, weights, tracked), noise)
         tracked = track(trained, trials, weights, noise, own)
-        trainer = Trainer(rule, trials, settings, known, start=weights)
+        of_round = checkpoint and checkpoint.of(f"round-{number}")
+        trainer = Trainer(rule, trials, settings, known, start=weights, checkpoint=of_round)
         gain, moderated_x = (a.to(trainer.batch.x) for a in (tracked.gain, tracked.moderated_x))
         trainer.batch = trainer.batch._replace(gain=gain, moderated_x=moderated_x)
         history, trained = trainer.run(epoch_done), rule

@@ -216,7 +216,7 @@ def test_links_out_of_the_tree_are_not_followed(tmp_path):
 def test_a_mouse_that_cannot_be_a_folder_is_refused(name, small, tmp_path):
     from dataclasses import replace
 
-    mice = replace(small[1].of_mice([0]), ids=(name,))
+    mice = replace(small[1].select([0]), ids=(name,))
     with pytest.raises(ValueError, match="cannot be the name of a folder"):
         formats.write(mice, tmp_path / "mice.alf")
     assert not list(tmp_path.iterdir())

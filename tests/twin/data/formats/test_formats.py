@@ -44,7 +44,7 @@ def test_what_is_not_known_stays_so_in_every_format(name, table, tmp_path):
     """Rewards, sides and P(left) that nobody told, and mice that never chose, which PsyTrack does not know."""
     first, form = formats.read(CASES / table), formats.formats()[name]
     if name == "psytrack":
-        first = first.of_mice(np.flatnonzero(first.choices_by_mouse()))
+        first = first.select(np.flatnonzero(first.choices_by_mouse()))
     path = tmp_path / f"mice{form.endings[0]}"
     formats.write(first, path)
     back = formats.read(path)
@@ -78,7 +78,7 @@ def test_only_files_of_its_own_are_replaced(name, small, tmp_path):
         formats.write(small[1], path)
     if form.is_ours is None:
         return
-    formats.write(small[1].of_mice([0]), path, overwrite=True)
+    formats.write(small[1].select([0]), path, overwrite=True)
     assert formats.read(path).n_mice == 1
     by_others(name, others)
     before = others.read_bytes()

@@ -58,7 +58,7 @@ def test_a_folder_of_files_is_one_rollout(tmp_path):
 
 
 def test_what_is_written_is_read_by_pynwb_and_says_that_it_is_simulated(tmp_path, small):
-    mice = small[1].of_mice([0])
+    mice = small[1].select([0])
     formats.write(mice, tmp_path / "mice.nwb")
     first, *_ = sorted((tmp_path / "mice.nwb").iterdir())
     with pynwb.NWBHDF5IO(str(first), "r") as io:
@@ -74,14 +74,14 @@ def test_what_is_written_is_read_by_pynwb_and_says_that_it_is_simulated(tmp_path
 
 def test_inspector_finds_nothing_critical(tmp_path, small):
     inspector = pytest.importorskip("nwbinspector")
-    formats.write(small[1].of_mice([0]), tmp_path / "mice.nwb")
+    formats.write(small[1].select([0]), tmp_path / "mice.nwb")
     path = sorted((tmp_path / "mice.nwb").iterdir())[0]
     found = list(inspector.inspect_nwbfile(nwbfile_path=path))
     assert [f.message for f in found if f.importance.name in ("CRITICAL", "ERROR", "PYNWB_VALIDATION")] == []
 
 
 def test_date_weight_and_task_of_a_recorded_mouse_come_back(tmp_path, small):
-    mice = small[1].of_mice([1])
+    mice = small[1].select([1])
     n = len(mice.sessions.start)
     known = {"date": np.arange(20210301, 20210301 + n, dtype="i4"), "clock_s": np.full(n, 37_815, "f4")}
     known |= {"task": np.ones(n, "i1"), "weight_g": np.full(n, 22.5, "f4")}

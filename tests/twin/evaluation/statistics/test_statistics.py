@@ -143,7 +143,7 @@ def test_intervals_are_those_of_the_mean_over_mice():
 
 def test_joined_parts_are_the_mice_in_a_row(small):
     rollout = small[1]
-    parts = [describe_mice(rollout.of_mice(some)) for some in ([0, 1], [2, 3])]
+    parts = [describe_mice(rollout.select(some)) for some in ([0, 1], [2, 3])]
     for joined, whole in zip(join_mice(parts), describe_mice(rollout), strict=True):
         assert np.array_equal(joined, whole, equal_nan=True)
 
