@@ -69,7 +69,7 @@ def _asked(fitted, trials):
 
 
 def test_members_that_differ_and_members_that_are_one(learners):
-    trials = Trials.from_rollout(replace(learners[1].of_mice([0, 1]), ids=("a", "b")), ("stimulus", "bias", "previous_choice"))
+    trials = Trials.from_rollout(replace(learners[1].select([0, 1]), ids=("a", "b")), ("stimulus", "bias", "previous_choice"))
     differ = fit_of_network("dnnglm", members=2)
     assert warned(differ, trials)["seeds-disagree"] > 0.3
     for member in differ.rule.members[1:]:
@@ -98,7 +98,7 @@ def test_mice_that_are_alike_have_no_spread(learners):
 
 def test_scales_under_a_network_by_hand(learners):
     """Of mouse a as much is left open as mice differ by, of mouse b a hundredth."""
-    trials = Trials.from_rollout(replace(learners[1].of_mice([0, 1]), ids=("a", "b")), ("stimulus", "bias", "previous_choice"))
+    trials = Trials.from_rollout(replace(learners[1].select([0, 1]), ids=("a", "b")), ("stimulus", "bias", "previous_choice"))
     network = fit_of_network("dnnglm")
     mice = Individuals.unknown(network.rule.own_coordinates, False, 2)
     root = torch.stack([torch.diag(mice.sd), torch.diag(mice.sd) / 100])
