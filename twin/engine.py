@@ -27,11 +27,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, Literal, TypeVar, get_args
 
 from tqdm import tqdm
 
+from agents.features import own_modules
 from envs.checks import whole
 from envs.names import suggest
 
@@ -114,7 +116,7 @@ def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None 
         with _torch_threads_kept(), _line_searches_silent(), ThreadPoolExecutor(workers, "job", _begin_work) as threads:
             yield JobPool(threads)
     else:
-        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_work) as processes:
+        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_work, (own_modules(),)) as processes:
             yield JobPool(processes)
 
 
@@ -149,8 +151,13 @@ def _torch_threads_kept() -> Iterator[None]:
             sys.modules["torch"].set_num_threads(threads)
 
 
-def _begin_work() -> None:
-    """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded."""
+def _begin_work(modules: Sequence[str] = ()) -> None:
+    """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded.
+
+    A new process imports the modules that registered features, which are known by name.
+    """
+    for module in modules:
+        import_module(module)
     _THREAD.works = True
     _one_torch_thread()
 

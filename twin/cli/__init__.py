@@ -1,7 +1,7 @@
 """The command line: parse, call, report. Everything heavy is imported by the command that needs it.
 
 Each command is two functions: one that declares its arguments, one that carries it out. Those that run studies are in `runs`,
-those that turn and check files in `files`.
+those that turn and check files in `files`, those that list what there is in `lists`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,18 @@ import sys
 from typing import Any, NoReturn
 
 from twin.cli.files import declare_files
+from twin.cli.lists import FIRST, declare_lists
 from twin.cli.runs import declare_bench, declare_fit, declare_report, declare_run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command. Returns 0 when done, 1 when it failed while running, 2 when the command or its input is wrong."""
+    """Run a command; without one, say what to do first.
+
+    Returns 0 when done, 1 when it failed while running, 2 when the command or its input is wrong.
+    """
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(FIRST, end="")
+        return 0
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -69,6 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for declare in (declare_run, declare_fit, declare_files, declare_report, declare_bench):
+    for declare in (declare_run, declare_fit, declare_files, declare_report, declare_lists, declare_bench):
         declare(commands)
     return parser

@@ -98,7 +98,7 @@ def _report(options: argparse.Namespace) -> None:
 
     if not (options.folder / "scenario.toml").is_file():
         raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
-    _run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
+    _run_study(load(options.folder / "scenario.toml", imports=False), options.folder, Options(progress=True, workers=1))
 
 
 def declare_bench(commands: Any) -> None:

@@ -32,13 +32,11 @@ def find_settings(model: str) -> type[Table]:
         raise ValueError("model 'static': the fit of the rule without learning is called 'static-glm', a Bernoulli GLM")
     if model not in models():
         raise ValueError(suggest("model", model, models()))
-    return _neural_settings(model) if model in NEURAL_RULES else CLOSED_FORM.get(model, RuleSettings)
+    return _neural_settings(model, NEURAL_RULES[model]) if model in NEURAL_RULES else CLOSED_FORM.get(model, RuleSettings)
 
 
 @cache
-def _neural_settings(model: str) -> type[NeuralFitSettings]:
-    rule = NEURAL_RULES[model]
-
+def _neural_settings(model: str, rule: Any) -> type[NeuralFitSettings]:
     class Settings(rule.settings_type, NeuralFitSettings):  # type: ignore[name-defined]
         """How a network of one kind is built and trained."""
 

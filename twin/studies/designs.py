@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from envs.names import LONGEST_NAME, NAME
 from envs.protocols import Protocol
 from twin.cohort import Cohort
 from twin.data.files import replace_file
@@ -22,7 +23,7 @@ from twin.simulation.designs import train_design
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import LONGEST_NAME, NAME, NamedProtocol, ToStatus, check_target
+from twin.studies.table import NamedProtocol, ToStatus, check_target
 
 Interval = tuple[float, float]
 DesignName = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
