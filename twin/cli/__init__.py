@@ -10,6 +10,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from twin.cli.completion import declare_completion
 from twin.cli.files import declare_files
 from twin.cli.lists import FIRST, declare_lists
 from twin.cli.runs import declare_bench, declare_fit, declare_report, declare_run
@@ -76,6 +77,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="twin", description="Virtual mice that learn: simulate cohorts, fit learning rules.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for declare in (declare_run, declare_fit, declare_files, declare_report, declare_lists, declare_bench):
+    for declare in (declare_run, declare_fit, declare_files, declare_report, declare_lists, declare_bench, declare_completion):
         declare(commands)
     return parser

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, asked_columns, count, declare_columns, positive, say
+from twin.cli.arguments import add_command, asked_columns, count, declare_columns, declare_quiet, positive, say
 
 if TYPE_CHECKING:
     from twin.studies.study import Options, Study
@@ -21,6 +21,7 @@ def declare_run(commands: Any) -> None:
     run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a key of the scenario")
     run.add_argument("--workers", type=positive, default=2, help="workers that simulate side by side")
     run.add_argument("--engine", default="threads", help="what the workers are: serial, threads or processes")
+    declare_quiet(run)
     run.add_argument("--dry-run", action="store_true", help="check the scenario, print it with every default, and stop")
 
 
@@ -28,7 +29,7 @@ def _run(options: argparse.Namespace) -> None:
     from twin.studies.scenario import load, to_toml
     from twin.studies.study import Options
 
-    how = Options(progress=True, workers=options.workers, engine=options.engine)
+    how = Options(progress=not options.quiet, workers=options.workers, engine=options.engine)
     study = load(options.scenario, options.set)
     if options.dry_run:
         print(to_toml(study), end="")
@@ -39,8 +40,10 @@ def _run(options: argparse.Namespace) -> None:
 def _run_study(study: Study, out: Path, options: Options) -> None:
     from twin.studies.run import run
 
-    print(run(study, out, options).summary())
-    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+    results = run(study, out, options)
+    if options.progress:
+        print(results.summary())
+        print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
 
 
 def declare_fit(commands: Any) -> None:
@@ -55,6 +58,7 @@ def declare_fit(commands: Any) -> None:
     fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     declare_columns(fit)
+    declare_quiet(fit)
     fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
 
 
@@ -83,13 +87,14 @@ def _fit(options: argparse.Namespace) -> None:
     if options.choice_left is not None:
         table["choice_left"] = options.choice_left
     study = parse(table, "twin fit")
-    _run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
+    _run_study(study, options.out or Path("runs") / study.name, Options(progress=not options.quiet, workers=1))
 
 
 def declare_report(commands: Any) -> None:
     """`twin report`."""
     report = add_command(commands, "report", _report, "Make the figures and the page of a run folder again.")
     report.add_argument("folder", type=Path)
+    declare_quiet(report)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -98,7 +103,9 @@ def _report(options: argparse.Namespace) -> None:
 
     if not (options.folder / "scenario.toml").is_file():
         raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
-    _run_study(load(options.folder / "scenario.toml", imports=False), options.folder, Options(progress=True, workers=1))
+    _run_study(
+        load(options.folder / "scenario.toml", imports=False), options.folder, Options(progress=not options.quiet, workers=1)
+    )
 
 
 def declare_bench(commands: Any) -> None:

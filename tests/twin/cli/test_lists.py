@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 
 import pytest
@@ -53,3 +54,33 @@ def test_a_new_scenario_is_one_of_its_kind(kind, capsys):
 def test_a_new_scenario_of_no_kind(capsys):
     assert main(["new", "cohrt"]) == 2
     assert "unknown kind 'cohrt'; did you mean 'cohort'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ver"], ["verify"]),
+        (["run", "quick"], ["quickstart"]),
+        (["fit", "mice.csv", "--model", "reinforce-"], ["reinforce-baseline"]),
+        (["fit", "mice.csv", "--fol"], ["--folds"]),
+        (["new", "coh"], ["cohort"]),
+    ],
+)
+def test_bash_completes_what_is_begun(words, expected, capsys):
+    assert main(["completion", "bash"]) == 0
+    typed = " ".join(["twin", *words])
+    script = f"{capsys.readouterr().out}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words)}; _twin; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected
+
+
+def test_zsh_is_told_how_to_read_it(capsys):
+    assert main(["completion", "zsh"]) == 0
+    assert capsys.readouterr().out.startswith("autoload -U +X bashcompinit")
+
+
+def test_quiet_says_nothing(tiny, tmp_path, capsys):
+    assert main(["run", str(tiny), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.out == told.err == ""
+    assert (tmp_path / "run" / "results.json").is_file()
