@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from twin.cli.completion import declare_completion
 from twin.cli.files import declare_files
+from twin.cli.installed import import_installed
 from twin.cli.lists import FIRST, declare_lists
 from twin.cli.runs import declare_bench, declare_fit, declare_report, declare_run
 
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     options = _parser().parse_args(arguments)
     try:
+        import_installed()
         options.command(options)
     except KeyboardInterrupt:
         return _failed("interrupted; what is finished is kept, run the same command again to go on", 1)

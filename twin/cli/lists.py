@@ -43,12 +43,12 @@ def _list(options: argparse.Namespace) -> None:
 
 def _models() -> Mapping[str, str]:
     from agents.neural.registry import NEURAL_RULES
-    from twin.inference.registry import CLOSED_FORM, models
+    from twin.inference.registry import models
 
     fixed = {"static-glm": "a Bernoulli GLM, no learning", "random-walk": "weights that move at random, no learning: PsyTrack"}
     networks = {name: NEURAL_RULES[name].__doc__ or "" for name in NEURAL_RULES}
-    described = fixed | _rules() | networks
-    return {name: described[name] for name in (*CLOSED_FORM, *models()) if name in described}
+    described = {**fixed, **_rules(), **networks}
+    return {name: described[name] for name in models()}
 
 
 def _rules() -> Mapping[str, str]:

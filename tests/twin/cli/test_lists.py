@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -84,3 +85,22 @@ def test_quiet_says_nothing(tiny, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.out == told.err == ""
     assert (tmp_path / "run" / "results.json").is_file()
+
+
+def test_installed_packages_are_imported_and_one_that_fails_is_named(tmp_path, monkeypatch, capsys):
+    package = tmp_path / "own_rules-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: own-rules\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[behavioral_twin]\nown = own_installed\n")
+    rule = "lambda w, eligibility, critic, x, choice, reward, p_right: (w + x, eligibility, critic)"
+    (tmp_path / "own_installed.py").write_text(f"import twin\n\ntwin.register_rule('own-installed')({rule})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert main(["rules"]) == 0
+        assert "own-installed" in capsys.readouterr().out
+    finally:
+        RULES.pop("own-installed", None)
+        sys.modules.pop("own_installed", None)
+    (tmp_path / "own_installed.py").write_text("1 / 0\n")
+    assert main(["rules"]) == 2
+    assert "own-rules: its entry point 'own' (own_installed) fails: division by zero" in capsys.readouterr().err
