@@ -88,7 +88,7 @@ def feature_codes(features: Sequence[str]) -> np.ndarray:
     """Codes of named features, (K,). Raises ValueError for an unknown or repeated name."""
     for name in features:
         if name not in FEATURES:
-            raise ValueError(suggest("feature", name, FEATURES))
+            raise ValueError(f"{suggest('feature', name, FEATURES)}; one of your own must be registered before")
     if not features or len(set(features)) < len(features):
         raise ValueError(f"features {list(features)}: at least one, each once")
     return np.array([FEATURES[name].code for name in features], np.int64)
