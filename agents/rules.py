@@ -20,6 +20,7 @@ from typing import Any
 from agents.parameters import Parameter
 from agents.update_check import check_update
 from envs.checks import whole
+from envs.names import check_name
 
 Update = Callable[..., tuple[Any, Any, Any]]
 
@@ -51,18 +52,44 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
+# What stands for something else wherever a rule is named: fits, a network at random, and what results show beside the models.
+NO_RULES = ("static-glm", "random-walk", "rnn", "chance", "true")
 
 
-def _rule(
-    name: str, *parameters: Parameter, reference: str, window: int = 0, base_rule_form: bool = False
+def register_rule(
+    name: str, *parameters: Parameter, reference: str = "", window: int = 0, base_rule_form: bool = False
 ) -> Callable[[Update], Update]:
-    """Register an update under a name; arguments as the fields of `Rule`."""
+    """Register an update under a name, by which cohorts, fits and scenarios find it; arguments as the fields of `Rule`.
+
+        @register_rule("decaying", Parameter("rate", 0.05, 0.0, 1.0, "weight per trial", "learning rate"))
+        def decaying(w, eligibility, critic, x, choice, reward, p_right, rate):
+            return w + rate * (reward * (choice - p_right) * x - 0.01 * w), eligibility, critic
+
+    A function of the same name and module takes the place of the one before (a cell of a notebook, run again). Raises
+    ValueError for a name that is taken, or that no folder can have, and for an update as `Rule` does, with the line.
+    """
 
     def register(update: Update) -> Update:
-        RULES[name] = Rule(name, update, parameters, reference, window, base_rule_form)
+        rule = Rule(name, update, parameters, reference, window, base_rule_form)
+        _check_name(rule)
+        RULES[name] = rule
         return update
 
     return register
+
+
+def _check_name(rule: Rule) -> None:
+    """Raise ValueError for a name of a new rule that stands for something else, or that no folder can have."""
+    from agents.neural.registry import NEURAL_RULES  # which knows the names of its modules, and loads none
+
+    check_name("rule", rule.name, (*NO_RULES, *NEURAL_RULES))
+    before = RULES.get(rule.name)
+    if before is not None and _place(before.update) != _place(rule.update):
+        raise ValueError(f"rule {rule.name!r} is that of {'.'.join(_place(before.update))} already; give yours another name")
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    return function.__module__, getattr(function, "__qualname__", "")
 
 
 def _rate(name: str = "rate", doc: str = "learning rate", per_weight: bool = False) -> Parameter:
@@ -79,17 +106,19 @@ def _baseline(per_weight: bool = False) -> Parameter:
     return Parameter("baseline", 0.0, -inf, inf, "reward", doc, per_weight, most=10.0, spread=0.5, stable=(-10.0, 0.5))
 
 
-@_rule("static", reference="no learning: a Bernoulli GLM", base_rule_form=True)
+@register_rule("static", reference="no learning: a Bernoulli GLM", base_rule_form=True)
 def static(w, eligibility, critic, x, choice, reward, p_right):  # type: ignore[no-untyped-def]
     return w, eligibility, critic
 
 
-@_rule("reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS", base_rule_form=True)
+@register_rule(
+    "reinforce", _rate(), reference="Williams 1992, Mach Learn 8:229; Ashwood et al 2020, NeurIPS", base_rule_form=True
+)
 def reinforce(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
     return w + rate * reward * (choice - p_right) * x, eligibility, critic
 
 
-@_rule(
+@register_rule(
     "reinforce-baseline",
     _rate(),
     _baseline(),
@@ -100,7 +129,7 @@ def reinforce_baseline(w, eligibility, critic, x, choice, reward, p_right, rate,
     return w + rate * (reward - baseline) * (choice - p_right) * x, eligibility, critic
 
 
-@_rule(
+@register_rule(
     "reward-max", _rate(), reference="policy gradient of the expected reward; Ashwood et al 2020, NeurIPS", base_rule_form=True
 )
 def reward_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
@@ -108,7 +137,7 @@ def reward_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # typ
     return w + rate * correct_sign * p_right * (1.0 - p_right) * x / 0.5, eligibility, critic
 
 
-@_rule(
+@register_rule(
     "predict-max", _rate(), reference="maximum likelihood of the correct side; Ashwood et al 2020, NeurIPS", base_rule_form=True
 )
 def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: ignore[no-untyped-def]
@@ -116,7 +145,7 @@ def predict_max(w, eligibility, critic, x, choice, reward, p_right, rate):  # ty
     return w + rate * (right_is_correct - p_right) * x, eligibility, critic
 
 
-@_rule(
+@register_rule(
     "window",
     _rate(per_weight=True),
     reference="non-Markov rule of Liu, Geadah & Pillow 2025, arXiv 2509.04661, Fig. 3",
@@ -126,7 +155,7 @@ def window(w, eligibility, critic, x, choice, reward, p_right, rate):  # type: i
     return w + rate * reward * eligibility, eligibility, critic
 
 
-@_rule(
+@register_rule(
     "eligibility",
     _rate(),
     Parameter("decay", 0.8, 0.0, 1.0, "per trial", "fraction of the eligibility trace kept from trial to trial"),
@@ -137,7 +166,7 @@ def eligibility_trace(w, eligibility, critic, x, choice, reward, p_right, rate, 
     return w + rate * reward * trace, trace, critic
 
 
-@_rule(
+@register_rule(
     "learned-critic",
     _rate(),
     _rate("critic_rate", "learning rate of the expected reward"),
@@ -148,7 +177,7 @@ def learned_critic(w, eligibility, critic, x, choice, reward, p_right, rate, cri
     return w + rate * surprise * (choice - p_right) * x, eligibility, critic + critic_rate * surprise
 
 
-@_rule(
+@register_rule(
     "full-mouse",
     _rate("rate_left", "learning rate after left choices", per_weight=True),
     _rate("rate_right", "learning rate after right choices", per_weight=True),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from reprlib import Repr
 
 SAME_INITIAL = 0.2  # added to the likeness of names with the same first letter: a typing mistake is seldom the first one
 KNOWN = " Known: "  # what goes before the list of all known names
 LONGEST = 80  # characters of a value that an error shows
+
+NAME = r"^\w[\w.-]*$"  # of what becomes a file or a folder
+LONGEST_NAME = 100  # characters of one
 
 _short = Repr()
 _short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 4, LONGEST, LONGEST, LONGEST
@@ -40,3 +44,13 @@ def suggest(kind: str, name: object, known: Iterable[str]) -> str:
     near = nearest(name, names)
     hint = f"; did you mean {near!r}?" if near else ""
     return f"unknown {kind} {shown(name)}{hint}{KNOWN}{', '.join(names)}"
+
+
+def check_name(kind: str, name: str, taken: Collection[str] = ()) -> None:
+    """Raise ValueError for a name that no file can have, or that stands for something else."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{kind} {shown(name)}: expected a name of letters, digits and _ . -, of at most {LONGEST_NAME} characters"
+        )
+    if name in taken:
+        raise ValueError(f"{kind} {name!r}: stands for something else already; give yours another name")

@@ -95,24 +95,24 @@ def _locate(hint: Any, location: Sequence[Any]) -> tuple[list[str], Any]:
     """The author's own keys along a location of pydantic's, which names members of unions too, and the type it leads to."""
     keys = []
     for part in location:
-        hint = _table_of(hint)
+        hint = table_of(hint)
         members = _members(hint)
         if members:
             hint = members.get(part)
         else:
             keys.append(str(part))
             hint = _value_of(hint, part)
-    return keys, _table_of(hint)
+    return keys, table_of(hint)
 
 
-def _table_of(hint: Any) -> Any:
+def table_of(hint: Any) -> Any:
     """What of an annotation such as `Transition | None` has keys or tags: a model, dict, tuple or tagged union; else None."""
     if _members(hint) or get_origin(hint) in (dict, tuple):
         return hint
     if get_origin(hint) is Annotated:
-        return _table_of(get_args(hint)[0])
+        return table_of(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
-        return next((found for found in map(_table_of, get_args(hint)) if found is not None), None)
+        return next((found for found in map(table_of, get_args(hint)) if found is not None), None)
     return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,13 @@ def test_nothing_names_a_machine_or_a_host():
         if path.suffix in (".py", ".toml", ".md", ".txt", ".cff") and ".git" not in path.parts and path != Path(__file__):
             text = path.read_text()
             assert not re.search(r"/(work|home|root)/", text), path
+
+
+def test_every_file_tells_the_same_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("package", ["twin", "envs", "agents"])
+def test_types_are_told(package):
+    assert (ROOT / package / "py.typed").is_file()

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from envs.protocols import Protocol, load_protocol
+    from agents.features import register_feature
+    from agents.neural.registry import register_network
+    from agents.parameters import Parameter
+    from agents.rules import register_rule
+    from envs.protocols import Protocol, load_protocol, register_protocol
     from twin.cohort import Cohort
     from twin.data.formats import read, write
     from twin.data.rollout import Rollout
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Cohort": "twin.cohort",
+    "Parameter": "agents.parameters",
     "Protocol": "envs.protocols",
     "Rollout": "twin.data.rollout",
     "Trials": "twin.data.trials",
@@ -42,6 +47,10 @@ _PLACES = {
     "load_scenario": "twin.studies.scenario:load",
     "read": "twin.data.formats",
     "recovery": "twin.evaluation.recovery",
+    "register_feature": "agents.features",
+    "register_network": "agents.neural.registry",
+    "register_protocol": "envs.protocols",
+    "register_rule": "agents.rules",
     "run": "twin.studies.run",
     "simulate": "twin.simulation",
     "simulate_until": "twin.simulation.until",
@@ -51,6 +60,7 @@ _PLACES = {
 
 __all__ = [
     "Cohort",
+    "Parameter",
     "Protocol",
     "Rollout",
     "Trials",
@@ -62,6 +72,10 @@ __all__ = [
     "load_scenario",
     "read",
     "recovery",
+    "register_feature",
+    "register_network",
+    "register_protocol",
+    "register_rule",
     "run",
     "simulate",
     "simulate_until",

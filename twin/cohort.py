@@ -30,6 +30,7 @@ def _beside_scenario(rule: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder")
     if not isinstance(rule, str | Path) or str(rule) in (*RULES, RANDOM) or folder is None:
         return str(rule) if isinstance(rule, Path) else rule
+    _refuse_module(str(rule))
     places = [Path(rule), Path(folder) / rule]
     for place in places:
         if _holds_fit(place):
@@ -183,9 +184,20 @@ def find_rule(name: str) -> KnownRule:
     """A registered rule by its name, or a fitted one by its folder. Raises ValueError naming the nearest known rule."""
     if name in RULES:
         return KnownRule(RULES[name])
+    _refuse_module(name)
     if _holds_fit(Path(name)):
         return load_fitted(Path(name))
     raise ValueError(f"{suggest('rule', name, [*RULES, RANDOM])} (or the folder of a fit: no {CARD} in {Path(name).resolve()})")
+
+
+def _refuse_module(name: str) -> None:
+    """Raise ValueError for `module:name`: only a scenario's own table imports a module (`twin.studies.imports`)."""
+    module, _, rule = name.partition(":")
+    if rule and all(part.isidentifier() for part in (*module.split("."), rule)):
+        raise ValueError(
+            f"rule {name!r}: a module is imported only where the scenario that is run names it; `import {module}` before, and "
+            f"give the name under which it registers the rule"
+        )
 
 
 def _holds_fit(folder: Path) -> bool:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from logging import CRITICAL
 from multiprocessing import get_context, parent_process
@@ -38,6 +39,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from agents.features import own_modules
 from envs.checks import whole
 from envs.names import suggest
 
@@ -143,7 +145,8 @@ def job_pool(engine: Engine = "threads", workers: int = CORES, jobs: int | None 
         with _torch_threads_kept(), _line_searches_silent(), ThreadPoolExecutor(workers, "job", _begin_work) as threads:
             yield JobPool(threads)
     else:
-        with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _begin_process) as processes:
+        spawn, modules = get_context("spawn"), (own_modules(),)
+        with _one_thread_each(), ProcessPoolExecutor(workers, spawn, _begin_process, modules) as processes:
             yield JobPool(processes)
 
 
@@ -178,11 +181,11 @@ class _Executor(Executor):
 
     def submit(self, job: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Have a job done."""
-        return self._executor.submit(_at_work, partial(job, *args, **named))
+        return self._executor.submit(_at_work, own_modules(), partial(job, *args, **named))
 
 
-def _at_work(job: Callable[[], Result]) -> Result:
-    _begin_work()
+def _at_work(modules: Sequence[str], job: Callable[[], Result]) -> Result:
+    _begin_work(modules)
     return job()
 
 
@@ -217,15 +220,20 @@ def _torch_threads_kept() -> Iterator[None]:
             sys.modules["torch"].set_num_threads(threads)
 
 
-def _begin_work() -> None:
-    """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded."""
+def _begin_work(modules: Sequence[str] = ()) -> None:
+    """Mark a thread as a worker's, with one thread of torch's own, which counts them for each of ours; torch is not loaded.
+
+    A new process imports the modules that registered features, which are known by name.
+    """
+    for module in modules:
+        import_module(module)
     _THREAD.works = True
     _one_torch_thread()
 
 
-def _begin_process() -> None:
+def _begin_process(modules: Sequence[str]) -> None:
     """Mark a process as a worker's, and end it with its parent, for which it would wait for ever."""
-    _begin_work()
+    _begin_work(modules)
     parent = parent_process()
     assert parent is not None
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()

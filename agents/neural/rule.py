@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.features import OF_ONE_SIDE, feature_codes
+from agents.features import FEATURES, feature_codes
 from agents.neural.base_rule import base_rule_change, base_rule_coefficients, natural, unconstrained
 from agents.neural.settings import Mirror, NetworkSettings
 from agents.parameters import Parameter
@@ -41,7 +41,6 @@ SCALE = Parameter(
     "scale", 1.0, 0.0, math.inf, "factor", "of all changes of the mouse's weight", True, typical=1.0, by_factors=True
 )
 EMBEDDING = Parameter("embedding", 0.0, -math.inf, math.inf, "-", "what the network sees of the mouse")
-UNCHANGED_BY_MIRRORING = ("bias",)  # every other feature changes its sign when left and right are swapped
 DRAWING = threading.Lock()  # torch draws first parameters from one global generator, and rules are built on several threads
 
 
@@ -78,7 +77,7 @@ class NeuralRule(nn.Module):
         feature_codes(features)
         self.features = tuple(features)
         self.settings: NetworkSettings = settings or self.settings_type()
-        if self.settings.mirror and set(self.features) & set(OF_ONE_SIDE):
+        if self.settings.mirror and not all(FEATURES[name].mirrored for name in self.features):
             raise ValueError(
                 f"features {list(features)}: mirror symmetry changes signs alone; set mirror = false or use 'stimulus'"
             )
@@ -155,7 +154,7 @@ class NeuralRule(nn.Module):
         """Signs under mirroring, or None without the symmetry."""
         if not self.settings.mirror:
             return None
-        x = [1.0 if f in UNCHANGED_BY_MIRRORING else -1.0 for f in self.features]
+        x = [float(FEATURES[name].mirrored) for name in self.features]
         weights = [-sign for sign in x]
         output = [-1.0] * len(x) if self.settings.gradient_form else weights
         return Mirror(weights, [*x, *(1.0 if name == "reward" else -1.0 for name in self.settings.inputs)], output)

@@ -15,7 +15,10 @@ from agents.rules import RULES
 from envs.names import suggest
 from envs.table import Table
 
-BASE_RULES = tuple(name for name, rule in RULES.items() if rule.base_rule_form)
+
+def base_rules() -> tuple[str, ...]:
+    """The rules that a network can be fitted on top of."""
+    return tuple(name for name, rule in RULES.items() if rule.base_rule_form)
 
 
 class NetworkForm(Table):
@@ -35,8 +38,8 @@ class NetworkForm(Table):
     @field_validator("base_rule")
     @classmethod
     def _known(cls, base_rule: str) -> str:
-        if base_rule not in BASE_RULES:
-            raise ValueError(suggest("base rule", base_rule, BASE_RULES))
+        if base_rule not in base_rules():
+            raise ValueError(suggest("base rule", base_rule, base_rules()))
         return base_rule
 
 

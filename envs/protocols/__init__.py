@@ -14,7 +14,7 @@ import tomli_w
 
 from envs.names import shown
 from envs.protocol import Blocks, Contingency, Protocol, Stage, Transition
-from envs.protocols._registry import PROTOCOLS
+from envs.protocols._registry import PROTOCOLS, register_protocol
 from envs.protocols._table import protocol_table
 
 ProtocolLike = Protocol | str | Mapping[str, Any]  # itself, its name, or its table as a scenario has it
@@ -75,5 +75,6 @@ __all__ = [
     "load_protocol",
     "protocol_table",
     "read_protocol",
+    "register_protocol",
     "write_protocol",
 ]

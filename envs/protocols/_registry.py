@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 
+from envs.names import check_name, shown
 from envs.protocol import Protocol
 
 
@@ -30,3 +31,16 @@ def _modules() -> Iterable[ModuleType]:
 
 
 PROTOCOLS = collect(_modules())
+_SHIPPED = frozenset(PROTOCOLS)
+
+
+def register_protocol(protocol: Protocol) -> Protocol:
+    """Register a protocol under its name, by which simulations and scenarios find it, in the place of one registered before.
+
+    Raises ValueError for what is no Protocol, or has the name of one that comes with the package.
+    """
+    if not isinstance(protocol, Protocol):
+        raise ValueError(f"{shown(protocol)} is no protocol; expected a Protocol, such as load_protocol makes")
+    check_name("protocol", protocol.name, _SHIPPED)
+    PROTOCOLS[protocol.name] = protocol
+    return protocol

@@ -16,6 +16,11 @@ def add_command(commands: Any, name: str, call: Callable[[argparse.Namespace], N
     return parser
 
 
+def declare_quiet(parser: argparse.ArgumentParser) -> None:
+    """`--quiet`, of commands that run studies."""
+    parser.add_argument("--quiet", action="store_true", help="print nothing but notes on the data, and errors")
+
+
 def declare_columns(parser: argparse.ArgumentParser) -> None:
     """`--columns` and `--choice-left`, of commands that read tables."""
     words = "columns of a table that have other names, such as choice=resp,stimulus=stim (see docs/formats.md)"

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.cli.arguments import add_command, asked_columns, count, declare_columns, positive, say
+from twin.cli.arguments import add_command, asked_columns, count, declare_columns, declare_quiet, positive, say
 
 if TYPE_CHECKING:
     from twin.studies.study import Options, Study
@@ -29,6 +29,7 @@ def declare_run(commands: Any) -> None:
     run.add_argument("--no-weights", action="store_true", help="do not keep the weights of each trial (run.weights = false)")
     words = "check the scenario, print it with every default and what it takes of disk, memory and time, and stop"
     run.add_argument("--dry-run", action="store_true", help=words)
+    declare_quiet(run)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -38,7 +39,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.scheduler and options.engine != "dask":
         raise ValueError(f"--scheduler {options.scheduler}: is of --engine dask, not of --engine {options.engine}")
     engine = f"dask:{options.scheduler}" if options.scheduler else options.engine
-    how = Options(progress=True, workers=options.workers, engine=engine)
+    how = Options(progress=not options.quiet, workers=options.workers, engine=engine)
     study = load(options.scenario, [*options.set, *(["run.weights=false"] if options.no_weights else [])])
     out = options.out or Path("runs") / study.name
     if options.dry_run:
@@ -67,8 +68,10 @@ def run_study(study: Study, out: Path, options: Options) -> None:
     """Run a study and print what comes of it."""
     from twin.studies.run import run
 
-    print(run(study, out, options).summary())
-    print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
+    results = run(study, out, options)
+    if options.progress:
+        print(results.summary())
+        print(f"\nreport: {out / 'report.html'}   numbers: {out / 'results.json'}")
 
 
 def declare_fit(commands: Any) -> None:
@@ -83,6 +86,7 @@ def declare_fit(commands: Any) -> None:
     fit.add_argument("--features", help="comma-separated features of the models (default: stimulus,bias)")
     fit.add_argument("--out", type=Path, help="run folder (default: runs/fit-<name of the data>)")
     declare_columns(fit)
+    declare_quiet(fit)
     fit.add_argument("--set", action="append", default=[], metavar="MODEL.KEY=VALUE", help="a setting, e.g. dnnglm.hidden=64")
 
 
@@ -111,13 +115,14 @@ def _fit(options: argparse.Namespace) -> None:
     if options.choice_left is not None:
         table["choice_left"] = options.choice_left
     study = parse(table, "twin fit")
-    run_study(study, options.out or Path("runs") / study.name, Options(progress=True, workers=1))
+    run_study(study, options.out or Path("runs") / study.name, Options(progress=not options.quiet, workers=1))
 
 
 def declare_report(commands: Any) -> None:
     """`twin report`."""
     report = add_command(commands, "report", _report, "Make the figures and the page of a run folder again.")
     report.add_argument("folder", type=Path)
+    declare_quiet(report)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -126,7 +131,8 @@ def _report(options: argparse.Namespace) -> None:
 
     if not (options.folder / "scenario.toml").is_file():
         raise FileNotFoundError(f"{options.folder}: not a run folder: it holds no scenario.toml; expected the --out of a run")
-    run_study(load(options.folder / "scenario.toml"), options.folder, Options(progress=True, workers=1))
+    study = load(options.folder / "scenario.toml", imports=False)
+    run_study(study, options.folder, Options(progress=not options.quiet, workers=1))
 
 
 def declare_bench(commands: Any) -> None:

@@ -32,14 +32,15 @@ def find_settings(model: str) -> type[Table]:
         raise ValueError("model 'static': the fit of the rule without learning is called 'static-glm', a Bernoulli GLM")
     if model not in models():
         raise ValueError(suggest("model", model, models()))
-    return _neural_settings(model) if model in NEURAL_RULES else CLOSED_FORM.get(model, RuleSettings)
+    if model not in NEURAL_RULES:
+        return CLOSED_FORM.get(model, RuleSettings)
+    rule: Any = NEURAL_RULES[model]
+    return _neural_settings(model, rule)
 
 
 @cache
-def _neural_settings(model: str) -> type[NeuralFitSettings]:
-    rule = NEURAL_RULES[model]
-
-    class Settings(rule.settings_type, NeuralFitSettings):  # type: ignore[name-defined]
+def _neural_settings(model: str, rule: Any) -> type[NeuralFitSettings]:
+    class Settings(rule.settings_type, NeuralFitSettings):
         """How a network of one kind is built and trained."""
 
         @model_validator(mode="after")

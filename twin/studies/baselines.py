@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from agents.rules import RULES
 from agents.theta import Layout
-from envs.names import suggest
+from envs.names import LONGEST_NAME, NAME, suggest
 from twin.cohort import Cohort
 from twin.data.trials import Trials
 from twin.report.tables import fixed, text_table
@@ -26,7 +26,7 @@ from twin.studies.models import fit_models
 from twin.studies.results import ESTIMATE, WARNINGS, Number, Record, Results
 from twin.studies.scenario import to_toml
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import LONGEST_NAME, NAME, Inference, NamedProtocol, RunLength
+from twin.studies.table import Inference, NamedProtocol, RunLength
 
 BASELINE = "baseline"
 CONVERGED = 0.9  # fraction of mice: a fit that has converged in fewer is not relied on

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from envs.names import LONGEST_NAME, NAME
 from envs.protocols import Protocol
 from twin.cohort import Cohort
 from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
@@ -18,7 +19,7 @@ from twin.studies.days import read_days, write_days
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
-from twin.studies.table import LONGEST_NAME, NAME, NamedProtocol, ToStatus, check_target
+from twin.studies.table import NamedProtocol, ToStatus, check_target
 
 Interval = tuple[float, float]
 DesignName = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]

@@ -25,8 +25,8 @@ def run(study: Study, out: str | Path, options: Options = DEFAULTS) -> Results:
 
     def continues(before: Path) -> bool:
         try:
-            return study.differs_in_models_alone(load(before))
-        except ValueError:  # of another version, perhaps
+            return study.differs_in_models_alone(load(before, imports=False))
+        except ValueError:  # of another version, perhaps, or with modules of its own
             return False
 
     with locked(Path(out)):

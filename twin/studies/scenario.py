@@ -15,6 +15,7 @@ from envs.names import LONGEST, nearest, shown, suggest
 from envs.table import LARGEST
 from twin.studies import kinds
 from twin.studies.changes import ScenarioError, apply_changes, read_toml
+from twin.studies.imports import with_imports
 from twin.studies.study import Study
 
 BUNDLED = Path(__file__).resolve().parents[2] / "scenarios"  # the package beside `twin`
@@ -27,10 +28,11 @@ def bundled() -> dict[str, Path]:
     return {path.relative_to(BUNDLED).with_suffix("").as_posix(): path for path in files}
 
 
-def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
+def load(path: str | Path, changes: Sequence[str] = (), imports: bool = True) -> Study:
     """The study a scenario file describes, with `key.path=value` changes; a name stands for one that comes with the package.
 
-    A file of that name goes before. Raises ScenarioError or FileNotFoundError.
+    A file of that name goes before. Modules that it names are imported, unless `imports` is False, for a scenario that is not
+    the user's own: `twin.studies.imports`. Raises ScenarioError or FileNotFoundError.
     """
     path = _find(Path(path))
     try:
@@ -38,7 +40,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     except ValueError as error:  # of encoding, too
         raise ScenarioError(f"{path}: not valid TOML: {error}") from None
     apply_changes(table, changes)
-    return parse(table, str(path), path.parent)
+    return parse(table, str(path), path.parent, imports)
 
 
 def _find(path: Path) -> Path:
@@ -58,9 +60,10 @@ def _find(path: Path) -> Path:
     raise FileNotFoundError(f"{path}: no such scenario{hint} expected a TOML file or the name of one of {', '.join(names)}")
 
 
-def parse(table: dict[str, Any], source: str, folder: Path = Path()) -> Study:
-    """A study from its table; files that it names may lie in `folder`. Raises ScenarioError, which names the `source`."""
+def parse(table: dict[str, Any], source: str, folder: Path = Path(), imports: bool = True) -> Study:
+    """A study from its table; what it names may lie in `folder`. Raises ScenarioError, which names the `source`."""
     _check_numbers(table, source)
+    table = with_imports(table, source, folder, imports)
     kind = table.get("kind")
     if kind is None:
         raise ScenarioError(f"{source}: key 'kind' is missing; expected one of {', '.join(kinds())}")

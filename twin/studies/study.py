@@ -9,11 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from envs.names import LONGEST_NAME, NAME
 from twin.data.store import versions
 from twin.engine import Engine, check_engine
 from twin.studies.folder import RunFolder
 from twin.studies.results import Results
-from twin.studies.table import LONGEST_NAME, NAME, Inference, Table
+from twin.studies.table import Inference, Table
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Study(Table):
 
     name: str = Field(pattern=NAME, max_length=LONGEST_NAME, description="names the run folder")
     seed: int = Field(1, ge=0)
+    imports: tuple[str, ...] | None = Field(None, description="modules that register what is named: `twin.studies.imports`")
 
     def __repr__(self) -> str:
         """Its kind and name; `to_toml` writes all of it."""

@@ -8,15 +8,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from envs.names import shown, suggest
+from envs.names import LONGEST_NAME, NAME, shown, suggest
 from envs.protocols import Protocol, protocol_table
 from envs.table import Table
 from twin.evaluation.status import PATIENCE
 from twin.evaluation.targets import FURTHEST, find_target
 from twin.inference.registry import find_settings, models
 
-NAME = r"^\w[\w.-]*$"  # of what becomes a file or a folder
-LONGEST_NAME = 100  # characters
 TAKEN = ("chance", "true")  # what results and figures show beside the models
 
 NamedProtocol = Annotated[Protocol, BeforeValidator(protocol_table)]

@@ -11,7 +11,7 @@ import torch
 from agents.closed_form import BatchRule
 from agents.neural.base_rule import base_rule_change, base_rule_coefficients
 from agents.neural.models.dnnglm import DNNRule
-from agents.neural.settings import BASE_RULES, NetworkSettings
+from agents.neural.settings import NetworkSettings, base_rules
 from agents.rules import RULES
 from twin.data.trials import Trials
 from twin.inference.fit import fit
@@ -24,12 +24,12 @@ FEATURES = ("stimulus", "bias")
 
 
 def test_a_rule_with_memory_cannot_be_a_base_rule():
-    assert set(RULES) - set(BASE_RULES) == {"window", "eligibility", "learned-critic"}
+    assert set(RULES) - set(base_rules()) == {"window", "eligibility", "learned-critic"}
     with pytest.raises(ValueError, match="unknown base rule 'eligibility'"):
         NetworkSettings(base_rule="eligibility")
 
 
-@pytest.mark.parametrize("name", [name for name in BASE_RULES if RULES[name].parameters])
+@pytest.mark.parametrize("name", [name for name in base_rules() if RULES[name].parameters])
 def test_untrained_rule_is_its_base_rule(name):
     draw, rule = np.random.default_rng(1), DNNRule(FEATURES, NetworkSettings(base_rule=name)).double()
     w, x = draw.normal(size=(2, 50, 2))
@@ -43,7 +43,7 @@ def test_untrained_rule_is_its_base_rule(name):
     assert np.abs(expected - w).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", BASE_RULES)
+@pytest.mark.parametrize("name", base_rules())
 def test_coefficients_are_the_update(name):
     rule, draw = RULES[name], torch.Generator().manual_seed(0)
     theta, w, x = (torch.rand(n, 2, generator=draw, dtype=torch.float64) for n in (len(rule.parameters), 40, 40))

@@ -84,7 +84,6 @@ def test_wrong_input_is_one_paragraph_and_status_2(command, message, capsys, tmp
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ([], "the following arguments are required: COMMAND; see twin --help"),
         (["runn"], "invalid choice: 'runn'"),
         (["fit", "x.csv"], "arguments are required: --model; see twin fit --help"),
         (["run", "quickstart", "--workers", "0"], "'0': expected a whole number of at least 1"),

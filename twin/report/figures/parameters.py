@@ -17,7 +17,6 @@ from twin.report.figures import figure
 from twin.report.shown import Shown
 from twin.report.style import BLACK, BLUE, VERMILLION, new_figure
 
-UNITS = {p.name: p.unit for p in (*TRAITS, *(p for rule in RULES.values() for p in rule.parameters))}
 STRAY = 5.0  # times the usual error and half interval: an estimate farther from the truth does not stretch the axis
 
 
@@ -40,11 +39,12 @@ def draw_parameters(model: str, values: Mapping[str, Mapping[str, Any]]) -> Figu
         f"Parameters estimated by {model} against the true ones; bars are 95 % intervals, red where they miss; triangles lie "
         "beyond the axis."
     )
+    units = {p.name: p.unit for p in (*TRAITS, *(p for rule in RULES.values() for p in rule.parameters))}
     canvas = new_figure(max(3.2 * columns, 4.5), 3.2 * rows, words)
     for i, (name, p) in enumerate(values.items()):
         ax = canvas.add_subplot(rows, columns, i + 1)
         _draw_parameter(ax, *(np.asarray(p[key], float) for key in ("true", "estimate", "ci95")))
-        ax.set_ylabel(f"estimate ({UNITS.get(name.split('.')[0], 'natural units')})")
+        ax.set_ylabel(f"estimate ({units.get(name.split('.')[0], 'natural units')})")
         ax.set_title(f"{name}\ntruth in {100 * p['covered']:.0f} % of intervals")
     return canvas
 
