@@ -28,7 +28,7 @@ def test_rewards_of_each_mouse_are_permuted_and_nothing_else(small):
         assert np.array_equal(rollout.reward[mine] == 1, correct)
         assert abs(np.corrcoef(shuffled.reward[mine], correct)[0, 1]) < 4 / np.sqrt(600)
     assert all(np.array_equal(shuffled.columns[name], column) for name, column in rollout.columns.items() if name != "reward")
-    assert np.array_equal(shuffle_rewards(rollout.of_mice([0]), 3).reward, shuffled.reward[:600])  # by seed and mouse alone
+    assert np.array_equal(shuffle_rewards(rollout.select([0]), 3).reward, shuffled.reward[:600])  # by seed and mouse alone
     assert not np.array_equal(shuffle_rewards(rollout, 4).reward, shuffled.reward)
 
 

@@ -68,7 +68,7 @@ def test_own_rule_is_like_the_data_and_a_mouse_that_follows_is_not(learners):
 
 
 def test_networks_are_simulated_too(learners):
-    rollout = replace(learners[1].of_mice([0, 1]), ids=("a", "b"))
+    rollout = replace(learners[1].select([0, 1]), ids=("a", "b"))
     for kind in ("dnnglm", "rnnglm"):
         cohorts = simulate_shown(fit_of_network(kind), rollout, copies=2)
         assert len(cohorts) == 2 and not np.array_equal(cohorts[0].choice, cohorts[1].choice)

@@ -249,7 +249,7 @@ def test_going_on_from_a_record_is_one_run(whole):
     run = Simulation(QUICK, "ibl-2019")
     run.train(np.full(QUICK.mice, known))
     evening = run.state.take(np.array([mouse]))
-    one = whole.of_mice([mouse])
+    one = whole.select([mouse])
     before = one.of_sessions(np.arange(known))
     later = Simulation(QUICK, "ibl-2019", state=evening)
     later.train(later.sessions + HORIZON - known)

@@ -10,7 +10,8 @@ from fits import altered, fit_of_rule
 
 from twin.data.store import read_rollout
 from twin.evaluation.designs import COSTS, DesignSessions
-from twin.studies.designs import _by_design, _differences, _read_days, _write_days
+from twin.studies.days import read_days, write_days
+from twin.studies.designs import _by_design, differences
 from twin.studies.run import run
 from twin.studies.scenario import ScenarioError, parse
 
@@ -49,12 +50,12 @@ def test_design_compared_with_itself_differs_by_zero_in_every_mouse(finished):
 def test_costs_are_those_of_the_sessions_that_are_kept(finished):
     _, folder, results = finished("designs")
     for name, design in results.designs.items():
-        days = _read_days(folder / f"designs/{name}.npz")
+        days = read_days(folder / f"designs/{name}.npz")
         sessions = np.diff(days.starts)  # a mouse stops at the status or at the horizon
         assert design.mean_sessions == pytest.approx(sessions.mean())
         assert design.water_ul == pytest.approx(days.water_ul.sum() / 6)
         assert design.hours == pytest.approx(days.duration_s.sum() / 6 / 3600)
-    assert results.trials == sum(_read_days(path).trials.sum() for path in (folder / "designs").iterdir())
+    assert results.trials == sum(read_days(path).trials.sum() for path in (folder / "designs").iterdir())
 
 
 def test_run_again_trains_only_under_what_is_missing(copied):
@@ -110,24 +111,24 @@ def test_what_designs_differ_in_beside_their_stages_is_said():
     stages = [{"contrasts": [1, 0.5], "advance": {"contrasts": [1, 0.5]}}, {"contrasts": [1, 0.5, 0]}]
     designs = {"rig": {"base": "ibl-2019"}, "mine": {"stages": stages}, "short": {"base": "ibl-2019", "session_minutes": 45}}
     study = parse(TABLE | {"designs": designs}, "x.toml")
-    found = _differences(study.designs)
+    found = differences(study.designs)
     assert found["session_minutes"] == {"rig": 90, "mine": 90, "short": 45}
     assert found["adapts"] == {"rig": "2019", "mine": "never", "short": "2019"}
     assert "session_trials" not in found and "name" not in found
     assert _by_design(found["session_minutes"]) == "90 (rig), 90 (mine), 45 (short)"
-    assert _differences({"a": study.designs["rig"], "b": study.designs["rig"]}) == {}
+    assert differences({"a": study.designs["rig"], "b": study.designs["rig"]}) == {}
 
 
 def test_sessions_are_stored_whole_or_refused(tmp_path):
     days = DesignSessions(
         np.array([0, 2]), np.array([500, 600]), np.array([1, 2], np.int8), np.array([9.5, 8.25]), np.array([60.0, 70.0])
     )
-    _write_days(days, tmp_path / "d.npz")
-    for stored, given in zip(_read_days(tmp_path / "d.npz"), days, strict=True):
+    write_days(days, tmp_path / "d.npz")
+    for stored, given in zip(read_days(tmp_path / "d.npz"), days, strict=True):
         assert stored.dtype == given.dtype and (stored == given).all()
     np.savez(tmp_path / "half.npz", starts=days.starts)
     with pytest.raises(ValueError, match=r"half.npz: not the sessions of a design"):
-        _read_days(tmp_path / "half.npz")
+        read_days(tmp_path / "half.npz")
 
 
 @pytest.mark.parametrize(
