@@ -198,6 +198,15 @@ def step(
 
 
 @kernel
+def see(mouse: Record, now: Record, m: int, codes: np.ndarray, day_noise: np.ndarray, record: Record, i: int) -> None:
+    """The m-th mouse sees the stimulus of row i of a record, after a night if a session begins there."""
+    if record.new_session[i] and mouse.trial > 0:
+        sleep(now.weights[m], now.previous[m], day_noise[m], mouse.key, mouse.trial)
+    fill_features(now.x[m], codes, float(record.contrast[i]), now.previous[m])
+    now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
+
+
+@kernel
 def recorded_step(
     mice: Record, now: Record, codes: np.ndarray, day_noise: np.ndarray, record: Record, rows: np.ndarray
 ) -> None:
@@ -207,14 +216,10 @@ def recorded_step(
         if i < 0:
             now.choice[m, 0] = -1
             continue
-        mouse = mice[m]
-        if record.new_session[i] and mouse.trial > 0:
-            sleep(now.weights[m], now.previous[m], day_noise[m], mouse.key, mouse.trial)
-        fill_features(now.x[m], codes, float(record.contrast[i]), now.previous[m])
-        now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
+        see(mice[m], now, m, codes, day_noise, record, i)
         now.choice[m, 0] = record.choice[i]
         now.reward[m, 0] = record.reward[i]
-        mouse.trial += 1
+        mice[m].trial += 1
 
 
 @kernel
@@ -229,10 +234,7 @@ def shown_step(mice: Record, now: Record, codes: np.ndarray, parameters: Record,
             now.choice[m, 0] = -1
             continue
         mouse = mice[m]
-        if out.new_session[i] and mouse.trial > 0:
-            sleep(now.weights[m], now.previous[m], parameters.day_noise[m], mouse.key, mouse.trial)
-        fill_features(now.x[m], codes, float(out.contrast[i]), now.previous[m])
-        now.p[m, 0] = sigmoid(evidence(now.weights[m], now.x[m]))
+        see(mouse, now, m, codes, parameters.day_noise, out, i)
         if out.choice[i] >= 0:
             right = with_lapses(now.p[m, 0], parameters.lapses[m, 0], parameters.lapses[m, 1])
             out.choice[i] = 1 if uniform(mouse.key, mouse.trial, CHOICE) < right else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -15,7 +15,7 @@ from twin.cohort import Cohort
 from twin.evaluation.designs import DesignOutcome, DesignSessions, compare_designs
 from twin.report.tables import fixed, text_table
 from twin.simulation.designs import train_design
-from twin.studies.days import read_days, write_days
+from twin.studies.columns import read_columns, write_columns
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Pair, Record, Results
 from twin.studies.study import Done, Options, Study
@@ -204,8 +204,14 @@ class DesignsStudy(Study):
         length = dict[str, Any](until=self.run.until, horizon=self.run.horizon, seed=self.seed)
         how = dict[str, Any](workers=options.workers, engine=options.engine, progress=options.progress)
         train = partial(train_design, self.cohort, self.designs[name], name=name, **length, **how)
-        fit = self.cohort.known_rule.content
-        return folder.keep(f"designs/{name}.npz", train, partial(read_days, fit=fit), partial(write_days, fit=fit))
+        return keep_days(folder, f"designs/{name}.npz", train, self.cohort)
+
+
+def keep_days(folder: RunFolder, name: str, train: Callable[[], DesignSessions], cohort: Cohort) -> DesignSessions:
+    """The sessions of a cohort under one design, from the file `name` of the folder or trained."""
+    fit = cohort.known_rule.content
+    read = partial(read_columns, DesignSessions, "the sessions of a design", fit=fit)
+    return folder.keep(name, train, read, partial(write_columns, fit=fit))
 
 
 def _designs_text(results: DesignsResults) -> list[str]:

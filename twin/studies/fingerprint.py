@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from zipfile import BadZipFile
 
-import numpy as np
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from twin.cohort import Cohort
 from twin.data import formats
-from twin.data.files import replace_file
 from twin.evaluation.statistics.fingerprint import fingerprint, inside
 from twin.evaluation.statistics.mice import HORIZON, MouseNumbers, describe_mice
 from twin.evaluation.statistics.registry import Estimate, estimates_of, statistics
 from twin.evaluation.statistics.targets import Target, check_targets, named_targets, targets_of
 from twin.report.tables import number, text_table
 from twin.simulation.statistics import simulate_mice
+from twin.studies.columns import read_columns, write_columns
 from twin.studies.folder import RunFolder
 from twin.studies.results import Number, Record, Results
 from twin.studies.study import Done, Options, Study
@@ -150,7 +146,8 @@ class FingerprintStudy(Study):
         length = self.run.model_dump()
         fit = cohort.known_rule.content
         make = partial(simulate_mice, cohort, self.protocol, seed=seed, **length, **how)
-        return folder.keep("mice.npz", make, partial(_read, fit=fit), partial(_write, fit=fit))
+        read = partial(read_columns, MouseNumbers, "the numbers of mice", fit=fit)
+        return folder.keep("mice.npz", make, read, partial(write_columns, fit=fit))
 
     def compared(self, mice: MouseNumbers, recorded: MouseNumbers | None) -> dict[str, Any]:
         """Statistics and looks of virtual mice, beside targets and recorded mice."""
@@ -185,26 +182,6 @@ def _rows(
             row["recorded"] = known.compute(recorded)
         rows[name] = StatisticRow(**row)
     return rows
-
-
-def _read(path: Path, fit: str = "") -> MouseNumbers:
-    """Numbers of mice that were stored. Raises ValueError if the file is not whole, or they are of another `fit`."""
-    try:
-        with open(path, "rb") as stored, np.load(stored) as columns:
-            kept, mice = str(columns["fit"]), MouseNumbers(*(columns[name] for name in MouseNumbers._fields))
-    except PermissionError as error:
-        raise PermissionError(f"{path}: you may not read it; ask its owner, or `chmod u+r` it") from error
-    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not the numbers of mice: {error}") from error
-    if kept != fit:
-        raise ValueError("its mice are of another fit")
-    return mice
-
-
-def _write(mice: MouseNumbers, path: Path, fit: str = "") -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, fit=np.array(fit), **mice._asdict())
-    replace_file(path, content.getvalue())
 
 
 def write_page(folder: Path, results: FingerprintResults, more: list[tuple[str, Any]]) -> None:

@@ -17,8 +17,7 @@ from twin.evaluation.designs import COSTS, DesignOutcome, savings
 from twin.report.tables import number, text_table
 from twin.simulation.design_search import START, Design, DesignSearch, DesignSpace, Round, SearchedSetting, halve
 from twin.simulation.designs import train_design
-from twin.studies.days import read_days, write_days
-from twin.studies.designs import DesignName, Interval
+from twin.studies.designs import DesignName, Interval, keep_days
 from twin.studies.folder import RunFolder
 from twin.studies.results import Record, Results
 from twin.studies.study import Done, Options, Study
@@ -146,7 +145,7 @@ class _Trained:
 
     def train(self, design: Design, name: str, cohort: Cohort, seed: int) -> DesignOutcome:
         """The outcome of a design for a cohort, from the folder or simulated."""
-        run, fit = self.study.run, cohort.known_rule.content
+        run = self.study.run
         train = partial(
             train_design,
             cohort,
@@ -158,7 +157,7 @@ class _Trained:
             workers=self.options.workers,
         )
         file = f"designs/{name}-{cohort.mice}-{seed}/{design.name}.npz"
-        days = self.folder.keep(file, train, partial(read_days, fit=fit), partial(write_days, fit=fit))
+        days = keep_days(self.folder, file, train, cohort)
         self.bar.update(cohort.mice)
         self.trials += int(days.trials.sum())
         return DesignOutcome.of(days, run.until)

@@ -10,7 +10,7 @@ from fits import altered, fit_of_rule
 
 from twin.data.store import read_rollout
 from twin.evaluation.designs import COSTS, DesignSessions
-from twin.studies.days import read_days, write_days
+from twin.studies.columns import read_columns, write_columns
 from twin.studies.designs import _by_design, differences
 from twin.studies.run import run
 from twin.studies.scenario import ScenarioError, parse
@@ -50,12 +50,14 @@ def test_design_compared_with_itself_differs_by_zero_in_every_mouse(finished):
 def test_costs_are_those_of_the_sessions_that_are_kept(finished):
     _, folder, results = finished("designs")
     for name, design in results.designs.items():
-        days = read_days(folder / f"designs/{name}.npz")
+        days = read_columns(DesignSessions, "the sessions of a design", folder / f"designs/{name}.npz")
         sessions = np.diff(days.starts)  # a mouse stops at the status or at the horizon
         assert design.mean_sessions == pytest.approx(sessions.mean())
         assert design.water_ul == pytest.approx(days.water_ul.sum() / 6)
         assert design.hours == pytest.approx(days.duration_s.sum() / 6 / 3600)
-    assert results.trials == sum(read_days(path).trials.sum() for path in (folder / "designs").iterdir())
+    assert results.trials == sum(
+        read_columns(DesignSessions, "the sessions of a design", path).trials.sum() for path in (folder / "designs").iterdir()
+    )
 
 
 def test_run_again_trains_only_under_what_is_missing(copied):
@@ -123,12 +125,12 @@ def test_sessions_are_stored_whole_or_refused(tmp_path):
     days = DesignSessions(
         np.array([0, 2]), np.array([500, 600]), np.array([1, 2], np.int8), np.array([9.5, 8.25]), np.array([60.0, 70.0])
     )
-    write_days(days, tmp_path / "d.npz")
-    for stored, given in zip(read_days(tmp_path / "d.npz"), days, strict=True):
+    write_columns(days, tmp_path / "d.npz")
+    for stored, given in zip(read_columns(DesignSessions, "the sessions of a design", tmp_path / "d.npz"), days, strict=True):
         assert stored.dtype == given.dtype and (stored == given).all()
     np.savez(tmp_path / "half.npz", starts=days.starts)
     with pytest.raises(ValueError, match=r"half.npz: not the sessions of a design"):
-        read_days(tmp_path / "half.npz")
+        read_columns(DesignSessions, "the sessions of a design", tmp_path / "half.npz")
 
 
 @pytest.mark.parametrize(
