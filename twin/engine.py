@@ -110,8 +110,9 @@ class JobPool:
         except Exception as error:
             if isinstance(error, BrokenExecutor) or type(error).__name__ in DASK_LOST:
                 raise WorkerLost(
-                    "a worker vanished while it worked: killed, or out of memory. What is finished is kept; run the same "
-                    "command again to go on, with fewer workers if memory was short"
+                    "a worker vanished while it worked: killed, out of memory, or started by a script without "
+                    "`if __name__ == '__main__':`. What is finished is kept; run the same command again to go on, with fewer "
+                    "workers if memory was short"
                 ) from error
             raise
         finally:

@@ -63,14 +63,24 @@ def test_sides_differ_by_hand(alike):
     assert found["reward_effect"]["value"] == pytest.approx(0.03, abs=1e-6)
 
 
-def test_choices_correct_a_rule_that_has_no_baseline(alike):
-    """Mice shrink their weights after errors, and a rule that does not is read: by the choices it does."""
+def test_numbers_are_the_rules_own_and_other_mice_would_have_led_elsewhere(alike):
+    """Mice shrink their weights after errors; a rule that does not is read as it is, with an interval that choices give."""
     cohort, rollout, trials = alike
-    found = read(known(cohort, rollout, baseline=0.0), trials)
-    for name, value in (("reward_effect", 0.03), ("baseline", -0.5), ("forgetting", 0.001)):
-        spread = (found[name]["high"] - found[name]["low"]) / 2
-        assert abs(found[name]["value"] - value) < 1.5 * spread  # one step, from a place that is not the optimum
-    assert found["baseline"]["high"] < 0
+    as_fitted, sure = (read(known(cohort, rollout, baseline=0.0), trials, step=step) for step in (True, False))
+    assert as_fitted["baseline"]["value"] == pytest.approx(0.0, abs=1e-6)
+    for name in ("reward_effect", "baseline", "forgetting"):
+        assert as_fitted[name]["low"] < as_fitted[name]["value"] < as_fitted[name]["high"]
+        width, too_sure = (found[name]["high"] - found[name]["low"] for found in (as_fitted, sure))
+        assert width > 100 * too_sure  # the same rule in every mouse
+
+
+def test_baselines_of_fast_mice_do_not_run_away():
+    """Slopes of a rugged likelihood put the baseline of such mice at .5; it is .1."""
+    rate = {"distribution": "lognormal", "median": 0.06, "sigma": 0.3}
+    rollout = simulate(Cohort(mice=16, parameters={"rate": rate, "baseline": 0.1}), "ibl-documented", trials=3000, seed=1)
+    trials = Trials.from_rollout(rollout)
+    found = read(fit(trials, "reinforce-baseline", population=True), trials)["baseline"]
+    assert found["low"] < 0.1 < found["high"]
 
 
 def test_shuffled_rewards_have_no_effect():
