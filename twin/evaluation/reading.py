@@ -12,11 +12,11 @@ side asymmetry   of updates after rewarded choices: (right - left) / (right + le
 after correct, after error    mean change of the weight's size (its change times its sign) in such trials
 
 Numbers are of the rule as it was fitted. Intervals are of 1,000 resamples of the mice. One network that all mice share is as
-sure of itself as it likes, so of a fit without noise of the weights each resample also takes one step of Newton towards what the
-choices of its mice say (`one_step`), less the step that all mice take: what is left is how far other mice would have led.
+sure of itself as it likes, so of a fit without noise of the weights each resample also takes one step of Newton towards what
+the choices of its mice say (`one_step`), less the step that all mice take: what is left is how far other mice would have led.
 
-Limits. The step of all mice itself is not taken: without noise the likelihood is rugged along the baseline, and its slope at the
-rule leads astray (a baseline of .5 for a true .1 in fast mice). What the rule's family lacks, fit a rule that has it.
+Limits. The step of all mice itself is not taken: without noise the likelihood is rugged along the baseline, and its slope at
+the rule leads astray (a baseline of .5 for a true .1 in fast mice). What the rule's family lacks, fit a rule that has it.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def vanishing(mice: range) -> Rollout:
 
 def test_worker_that_vanishes_is_one_sentence(tmp_path):
     shards = study_of().shards(RunFolder(tmp_path, "x"))._replace(simulate=vanishing)
-    with pytest.raises(WorkerLost, match="a worker vanished while it worked: killed, or out of memory"):
+    with pytest.raises(WorkerLost, match="a worker vanished while it worked: killed, out of memory"):
         shards.make(Options(workers=2, engine="processes"))
 
 
