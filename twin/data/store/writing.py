@@ -120,6 +120,7 @@ def _write_column(file: Any, name: str, column: Stream) -> Any:
     for block in column.blocks():
         dataset[start : start + len(block)] = block
         start += len(block)
+    dataset.flush()  # or chunks that are still in memory come in an order that depends on what the process wrote before
     return dataset
 
 
