@@ -74,8 +74,7 @@ def statistics(log_likelihood: np.ndarray, trials: Trials) -> dict[str, float]:
     """
     counted = trials.mask & np.isfinite(log_likelihood)
     chosen = np.exp(np.where(counted, log_likelihood, 0.0))
-    innovation = np.where(counted, (2.0 * trials.choice - 1.0) * (1.0 - chosen), 0.0)
-    variance = np.where(counted, chosen * (1.0 - chosen), 0.0)
+    innovation, variance = innovations(log_likelihood, trials)
     within, before = _past(innovation, trials)
     return {
         "noise-in-sessions": _ratio(innovation * within, variance * within**2),
@@ -84,6 +83,17 @@ def statistics(log_likelihood: np.ndarray, trials: Trials) -> dict[str, float]:
         "mice-differ": _spread_of_mice(innovation, variance, trials),
         "decision-model": _miscalibration(innovation, variance, np.where(trials.choice == 1, chosen, 1.0 - chosen), trials),
     }
+
+
+def innovations(log_likelihood: np.ndarray, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
+    """Choice minus probability of a right one, and its variance, (M, T) each; 0 where no choice counts.
+
+    `log_likelihood` (M, T) as `statistics` takes it.
+    """
+    counted = trials.mask & np.isfinite(log_likelihood)
+    chosen = np.exp(np.where(counted, log_likelihood, 0.0))
+    innovation = np.where(counted, (2.0 * trials.choice - 1.0) * (1.0 - chosen), 0.0)
+    return innovation, np.where(counted, chosen * (1.0 - chosen), 0.0)
 
 
 def warnings(fit: Fit, trials: Trials, log_likelihood: np.ndarray) -> dict[str, float]:

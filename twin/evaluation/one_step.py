@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.data.trials import Trials
+from twin.evaluation.diagnostics import innovations
 from twin.inference.fit import Fit
 
 MOVED = 0.01  # of a weight, for slopes of the update
@@ -51,9 +52,7 @@ def directions(more: np.ndarray, slopes: np.ndarray, trials: Trials, log_likelih
     `log_likelihood` (M, T) is that of each choice by the fit.
     """
     mice, length, k, d = more.shape
-    chosen = np.exp(log_likelihood)
-    innovation = np.where(trials.mask, (2.0 * trials.choice - 1.0) * (1.0 - chosen), 0.0)
-    variance = np.where(trials.mask, chosen * (1.0 - chosen), 0.0)
+    innovation, variance = innovations(log_likelihood, trials)
     moved, score, information = np.zeros((mice, k, d)), np.zeros((mice, d)), np.zeros((mice, d, d))
     for t in range(length):
         by_logit = np.einsum("mk,mkd->md", trials.x[:, t], moved)
